@@ -1,0 +1,19 @@
+/* Time. Monotonic time is in nanoseconds from an arbitrary start; wall time in Unix seconds. */
+#ifndef STILE_BASE_CLOCK_H
+#define STILE_BASE_CLOCK_H
+
+#include "base/compiler.h"
+
+#define NS_PER_US UINT64_C(1000)
+#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S UINT64_C(1000000000)
+
+uint64_t clock_mono_ns(void);
+int64_t clock_wall_s(void);
+int64_t clock_wall_us(void);
+
+/* RFC 3339 in UTC with microseconds, "2026-11-22T08:00:00.000000Z": 27 characters and the NUL. */
+#define CLOCK_TEXT_SIZE 28
+void clock_format(int64_t wall_us, char text[CLOCK_TEXT_SIZE]);
+
+#endif
