@@ -1,0 +1,94 @@
+# The front door: every target installs what it needs first (see scripts/bootstrap.sh) and then calls meson.
+# `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := all
+MAKEFLAGS += --no-print-directory
+
+BUILD ?= build
+BUILD_ASAN ?= build-asan
+BUILD_FUZZ ?= build-fuzz
+BUILD_LINT ?= build-lint
+BUILD_WIN ?= build-win
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+# Warnings are errors where a machine judges.
+WERROR := $(if $(CI),true,false)
+
+MESON ?= /usr/bin/meson
+# One configured directory each; ninja itself notices changed build files.
+setup = test -f $(1)/build.ninja || $(MESON) setup $(1) -Dwerror=$(WERROR) $(2) >/dev/null || \
+	{ cat $(1)/meson-logs/meson-log.txt; exit 1; }
+
+.PHONY: all demo check check-unit check-sanitizers lint fuzz fuzz-quick windows-check bench soak install clean help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+all: ## build the program into build/
+	@scripts/bootstrap.sh build
+	@$(call setup,$(BUILD),)
+	@ninja -C $(BUILD) -j$(JOBS)
+
+demo: ## everything a user would do, on real PostgreSQL, Redis, nginx and dig, in a throw-away directory
+	@scripts/bootstrap.sh build demo
+	@$(call setup,$(BUILD),)
+	@ninja -C $(BUILD) -j$(JOBS) --quiet stile
+	@STILE="$(CURDIR)/$(BUILD)/stile" tests/demo/demo.sh
+
+check: ## build, and run all tests; the unit and replay suites once more under ASan and UBSan
+	@scripts/bootstrap.sh build demo test
+	@$(call setup,$(BUILD),)
+	@ninja -C $(BUILD) -j$(JOBS)
+	@rm -f $(BUILD)/meson-logs/testlog.json $(BUILD_ASAN)/meson-logs/testlog.json
+	@rc=0; $(MESON) test -C $(BUILD) --no-rebuild --print-errorlogs || rc=1; \
+	$(MAKE) check-sanitizers || rc=1; \
+	scripts/count_tests.py $(BUILD) $(BUILD_ASAN) || rc=1; exit $$rc
+
+check-unit: ## only the fast suites (unit, replay), without sanitizers
+	@scripts/bootstrap.sh build
+	@$(call setup,$(BUILD),)
+	@$(MESON) test -C $(BUILD) --suite unit --suite replay --print-errorlogs
+
+check-sanitizers: ## the unit and replay suites under ASan and UBSan
+	@scripts/bootstrap.sh build
+	@$(call setup,$(BUILD_ASAN),-Db_sanitize=address$(,)undefined -Db_lundef=false)
+	@$(MESON) test -C $(BUILD_ASAN) --suite unit --suite replay --timeout-multiplier 4 --print-errorlogs
+
+lint: ## clang-format, clang-tidy, cppcheck, direction of dependencies, man page
+	@scripts/bootstrap.sh build lint
+	@scripts/lint.sh $(BUILD_LINT)
+
+fuzz-quick: ## every fuzz harness for a few seconds on its corpus
+	@scripts/bootstrap.sh build lint
+	@scripts/fuzz.sh $(BUILD_FUZZ) quick
+
+fuzz: ## every fuzz harness for SECONDS_EACH (default 600)
+	@scripts/bootstrap.sh build lint
+	@scripts/fuzz.sh $(BUILD_FUZZ) $(or $(SECONDS_EACH),600)
+
+windows-check: ## cross-build the portable modules with mingw-w64, run their unit and replay suites under wine
+	@scripts/bootstrap.sh build windows
+	@scripts/windows-check.sh $(BUILD_WIN)
+
+bench: ## measure against loopback relays, haproxy and dnsmasq; writes bench/results.json
+	@scripts/bootstrap.sh build demo bench
+	@$(call setup,$(BUILD),)
+	@ninja -C $(BUILD) -j$(JOBS)
+	@STILE="$(CURDIR)/$(BUILD)/stile" bench/run.sh
+
+soak: ## hours of traffic, churn and kills; MINUTES (default 60)
+	@scripts/bootstrap.sh build demo test
+	@$(call setup,$(BUILD),)
+	@ninja -C $(BUILD) -j$(JOBS)
+	@STILE="$(CURDIR)/$(BUILD)/stile" MINUTES=$(or $(MINUTES),60) tests/soak/soak.sh
+
+install: all ## install into PREFIX (default /usr/local), honouring DESTDIR
+	@$(MESON) configure $(BUILD) --prefix $(abspath $(PREFIX)) >/dev/null
+	@$(MESON) install -C $(BUILD)
+
+clean: ## remove all build directories
+	rm -rf $(BUILD) $(BUILD_ASAN) $(BUILD_FUZZ) $(BUILD_LINT) $(BUILD_WIN)
+
+, := ,
