@@ -1,0 +1,26 @@
+/* One message and file descriptors over a local socket (SCM_RIGHTS on AF_UNIX SOCK_SEQPACKET).
+ *
+ * A message arrives whole or not at all: a longer one than the room, or more descriptors than the
+ * room, is refused and every descriptor that came with it is closed. Received descriptors are
+ * close-on-exec. Neither function waits on a non-blocking socket: ERR_AGAIN.
+ */
+#ifndef STILE_PLATFORM_FDPASS_H
+#define STILE_PLATFORM_FDPASS_H
+
+#include "base/slice.h"
+
+#define FDPASS_MAX 32 /* descriptors in one message */
+
+/* The descriptors stay the caller's (the peer gets duplicates). ERR_CLOSED when the peer is gone,
+ * ERR_AGAIN, ERR_INVAL. */
+int fdpass_send(int sock, struct slice message, const int *fds, size_t fd_count);
+
+/* ERR_CLOSED at the end, ERR_TOOBIG, ERR_AGAIN. Written on success only; the descriptors are then
+ * the caller's. */
+int fdpass_recv(int sock, void *message, size_t size, size_t *ret_len, int *fds, size_t max_fds,
+                size_t *ret_fd_count);
+
+/* Closes each and writes -1 in its place. */
+void fdpass_close(int *fds, size_t count);
+
+#endif
