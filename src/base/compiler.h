@@ -12,19 +12,21 @@
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #endif
 
-#define UNUSED __attribute__((unused))
+#define UNUSED     __attribute__((unused))
 #define MUST_CHECK __attribute__((warn_unused_result))
-#define NORETURN __attribute__((noreturn))
+#define NORETURN   __attribute__((noreturn))
 
-#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#ifndef MIN /* sys/param.h has the same two */
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
+#endif
 
 /* The structure that contains this member. */
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* CLEANUP(fn) T *v: fn(&v) runs when v leaves its scope. */
 #define CLEANUP(fn) __attribute__((cleanup(fn)))

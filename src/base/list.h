@@ -1,4 +1,5 @@
-/* Intrusive doubly linked list: the node is a member of the thing it links. The head is a node of its own. */
+/* Intrusive doubly linked list: the node is a member of the thing it links. The head is a node of
+ * its own. */
 #ifndef STILE_BASE_LIST_H
 #define STILE_BASE_LIST_H
 

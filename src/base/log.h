@@ -1,7 +1,7 @@
 /* The log of commands and services: one line per event to standard error, as text or JSON.
  *
- * Libraries log at debug only. Thread-safe. Bytes that are not printable are escaped, so nothing from a peer can forge a
- * line. No secret is ever passed here.
+ * Libraries log at debug only. Thread-safe. Bytes that are not printable are escaped, so nothing
+ * from a peer can forge a line. No secret is ever passed here.
  */
 #ifndef STILE_BASE_LOG_H
 #define STILE_BASE_LOG_H
@@ -11,7 +11,8 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_TEXT, LOG_JSON };
 
-/* component names the process ("agent", "engine", "gateway"), a static string. Default: LOG_WARN, LOG_TEXT, "stile". */
+/* component names the process ("agent", "engine", "gateway"), a static string. Default: LOG_WARN,
+ * LOG_TEXT, "stile". */
 void log_setup(const char *component, enum log_level level, enum log_format format);
 /* Writes to this fd instead of 2. */
 void log_set_fd(int fd);
@@ -28,8 +29,8 @@ PRINTF_LIKE(2, 3) void log_write(enum log_level level, const char *fmt, ...);
         if (log_enabled(LOG_DEBUG))                                                                \
             log_write(LOG_DEBUG, __VA_ARGS__);                                                     \
     } while (0)
-#define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
-#define log_warn(...) log_write(LOG_WARN, __VA_ARGS__)
+#define log_info(...)  log_write(LOG_INFO, __VA_ARGS__)
+#define log_warn(...)  log_write(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
 
 #endif

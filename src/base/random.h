@@ -1,5 +1,5 @@
-/* Random bytes from the operating system, fit for keys. Aborts the process when the system has none: nothing here can go
- * on without. */
+/* Random bytes from the operating system, fit for keys. Aborts the process when the system has
+ * none: nothing here can go on without. */
 #ifndef STILE_BASE_RANDOM_H
 #define STILE_BASE_RANDOM_H
 

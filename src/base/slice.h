@@ -1,8 +1,8 @@
 /* Borrowed bytes, and the one bounded reader and writer of every wire format here.
  *
- * The reader never reads past its end: a read that would fail sets `bad`, returns zeros and stays bad, so a parser reads
- * a whole message and asks once, with rd_end, which is also the check of the exact length. Integers are big-endian
- * unless the name says otherwise (le).
+ * The reader never reads past its end: a read that would fail sets `bad`, returns zeros and stays
+ * bad, so a parser reads a whole message and asks once, with rd_end, which is also the check of the
+ * exact length. Integers are big-endian unless the name says otherwise (le).
  */
 #ifndef STILE_BASE_SLICE_H
 #define STILE_BASE_SLICE_H
@@ -42,7 +42,8 @@ uint64_t rd_u64le(struct rd *r);
 struct slice rd_bytes(struct rd *r, size_t n); /* borrowed from the input */
 bool rd_copy(struct rd *r, void *dst, size_t n);
 void rd_skip(struct rd *r, size_t n);
-/* 0 if all reads were good and nothing is left; ERR_TRUNCATED if a read was past the end; ERR_FORMAT if bytes are left. */
+/* 0 if all reads were good and nothing is left; ERR_TRUNCATED if a read was past the end;
+ * ERR_FORMAT if bytes are left. */
 int rd_end(const struct rd *r);
 
 /* Writes into caller's memory; a write that doesn't fit sets `bad` and writes nothing more. */

@@ -6,8 +6,10 @@
 
 /* Copies with the NUL. ERR_TOOBIG when it doesn't fit (dst is then the empty string). */
 MUST_CHECK int str_copy(char *dst, size_t dst_size, const char *src);
-MUST_CHECK int str_copy_slice(char *dst, size_t dst_size, struct slice src); /* ERR_FORMAT if src holds a NUL */
-PRINTF_LIKE(3, 4) int str_format(char *dst, size_t dst_size, const char *fmt, ...); /* 0 or ERR_TOOBIG (cut) */
+MUST_CHECK int str_copy_slice(char *dst, size_t dst_size,
+                              struct slice src); /* ERR_FORMAT if src holds a NUL */
+PRINTF_LIKE(3, 4)
+int str_format(char *dst, size_t dst_size, const char *fmt, ...); /* 0 or ERR_TOOBIG (cut) */
 
 bool str_eq(const char *a, const char *b);
 bool str_eq_nocase(const char *a, const char *b);
@@ -24,7 +26,8 @@ MUST_CHECK int str_to_u16(const char *s, uint16_t *ret_v);
 void str_hex(char *dst, struct slice bytes);
 MUST_CHECK int str_unhex(const char *s, uint8_t *dst, size_t len); /* exactly len bytes */
 
-/* True if every byte is printable ASCII: what may be shown to a person or put in a log unescaped. */
+/* True if every byte is printable ASCII: what may be shown to a person or put in a log unescaped.
+ */
 bool str_is_printable(struct slice s);
 
 #endif

@@ -1,6 +1,7 @@
-/* Hash table from byte keys to pointers: keyed (SipHash-1-3 with a secret of its own), open addressing, so that no peer can
- * choose keys that collide. The table owns neither keys nor values: a key is usually a member of its value and must not
- * change while it is in. Growing is amortised; look-up never allocates.
+/* Hash table from byte keys to pointers: keyed (SipHash-1-3 with a secret of its own), open
+ * addressing, so that no peer can choose keys that collide. The table owns neither keys nor values:
+ * a key is usually a member of its value and must not change while it is in. Growing is amortised;
+ * look-up never allocates.
  */
 #ifndef STILE_BASE_TABLE_H
 #define STILE_BASE_TABLE_H
@@ -25,8 +26,9 @@ void table_init(struct table *t, const uint8_t secret[16]);
 void table_release(struct table *t);
 
 void *table_get(const struct table *t, struct slice key); /* NULL if absent */
-MUST_CHECK int table_put(struct table *t, struct slice key, void *value); /* ERR_EXISTS, ERR_NOMEM */
-void *table_remove(struct table *t, struct slice key);    /* the value, or NULL */
+MUST_CHECK int table_put(struct table *t, struct slice key,
+                         void *value);                 /* ERR_EXISTS, ERR_NOMEM */
+void *table_remove(struct table *t, struct slice key); /* the value, or NULL */
 
 /* for (size_t i = 0; (v = table_next(&t, &i)) != NULL;)  No changes meanwhile. */
 void *table_next(const struct table *t, size_t *index);

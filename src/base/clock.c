@@ -1,0 +1,54 @@
+#include "base/clock.h"
+
+#include "base/str.h"
+
+#define US_PER_S    1000000
+#define S_PER_DAY   86400
+#define YEAR_0_S    INT64_C(-62167219200) /* 0000-01-01T00:00:00Z */
+#define YEAR_9999_S INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
+
+struct date {
+    unsigned int year, month, day;
+};
+
+/* The proleptic Gregorian calendar repeats every 400 years, which are 146097 days. Years are
+ * counted from March here, so that the leap day is the last of its year. */
+static struct date date_of_day(unsigned int days_since_0000_03_01)
+{
+    unsigned int era = days_since_0000_03_01 / 146097;
+    unsigned int in_era = days_since_0000_03_01 % 146097;
+    unsigned int year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+    unsigned int in_year = in_era - (365 * year + year / 4 - year / 100);
+    unsigned int month =
+        (5 * in_year + 2) / 153; /* from March; 153 days in every five months from there */
+    struct date d = {.day = in_year - (153 * month + 2) / 5 + 1};
+    d.month = month < 10 ? month + 3 : month - 9;
+    d.year = year + 400 * era + (month < 10 ? 0 : 1);
+    return d;
+}
+
+/* Day 0 is 0000-01-01; March begins 60 days later, as the year 0 is a leap year. */
+static struct date date_of_day_from_year_0(unsigned int day)
+{
+    if (day >= 60)
+        return date_of_day(day - 60);
+    struct date d = date_of_day(day + 146097 - 60);
+    d.year -= 400;
+    return d;
+}
+
+int64_t clock_wall_s(void)
+{
+    return clock_wall_us() / US_PER_S;
+}
+
+void clock_format(int64_t wall_us, char text[CLOCK_TEXT_SIZE])
+{
+    int64_t s = wall_us / US_PER_S - (wall_us % US_PER_S < 0 ? 1 : 0);
+    unsigned int us = (unsigned int)(wall_us - s * US_PER_S);
+    uint64_t from_0 = (uint64_t)(MIN(MAX(s, YEAR_0_S), YEAR_9999_S) - YEAR_0_S);
+    struct date d = date_of_day_from_year_0((unsigned int)(from_0 / S_PER_DAY));
+    unsigned int in_day = (unsigned int)(from_0 % S_PER_DAY);
+    str_format(text, CLOCK_TEXT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", d.year, d.month, d.day,
+               in_day / 3600, in_day / 60 % 60, in_day % 60, us);
+}

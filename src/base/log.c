@@ -1,0 +1,190 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include "base/str.h"
+
+#define MESSAGE_SIZE 1024
+#define LINE_SIZE    (256 + 6 * MESSAGE_SIZE) /* what precedes the message, and every byte as \u00xx \
+                                               */
+
+static _Atomic(const char *) current_component = "stile";
+static atomic_int current_level = LOG_WARN;
+static atomic_int current_format = LOG_TEXT;
+static atomic_int current_fd = 2;
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+static const char *const format_names[] = {"text", "json"};
+_Static_assert(ARRAY_LEN(level_names) == LOG_ERROR + 1, "one name per level");
+_Static_assert(ARRAY_LEN(format_names) == LOG_JSON + 1, "one name per format");
+
+void log_setup(const char *component, enum log_level level, enum log_format format)
+{
+    atomic_store(&current_component, component);
+    atomic_store(&current_level, (int)level);
+    atomic_store(&current_format, (int)format);
+}
+
+void log_set_fd(int fd)
+{
+    atomic_store(&current_fd, fd);
+}
+
+enum log_level log_level(void)
+{
+    return (enum log_level)atomic_load_explicit(&current_level, memory_order_relaxed);
+}
+
+enum log_format log_format(void)
+{
+    return (enum log_format)atomic_load_explicit(&current_format, memory_order_relaxed);
+}
+
+bool log_enabled(enum log_level level)
+{
+    return level >= log_level();
+}
+
+static int index_of(const char *const *names, size_t n, const char *s)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (str_eq(names[i], s))
+            return (int)i;
+    }
+    return ERR_FORMAT;
+}
+
+int log_level_parse(const char *s, enum log_level *ret_level)
+{
+    int i = index_of(level_names, ARRAY_LEN(level_names), s);
+    if (i < 0)
+        return i;
+    *ret_level = (enum log_level)i;
+    return 0;
+}
+
+int log_format_parse(const char *s, enum log_format *ret_format)
+{
+    int i = index_of(format_names, ARRAY_LEN(format_names), s);
+    if (i < 0)
+        return i;
+    *ret_format = (enum log_format)i;
+    return 0;
+}
+
+static bool is_printable(char c)
+{
+    return c >= 0x20 && c <= 0x7e;
+}
+
+static void put_str(struct wr *w, const char *s)
+{
+    wr_bytes(w, slice_str(s));
+}
+
+static void put_hex(struct wr *w, uint8_t byte)
+{
+    char hex[3];
+    str_hex(hex, slice_of(&byte, 1));
+    put_str(w, hex);
+}
+
+static void put_text(struct wr *w, const char *s)
+{
+    for (; *s != '\0'; s++) {
+        if (is_printable(*s)) {
+            wr_u8(w, (uint8_t)*s);
+        } else {
+            put_str(w, "\\x");
+            put_hex(w, (uint8_t)*s);
+        }
+    }
+}
+
+/* A JSON string (RFC 8259 section 7) in ASCII; a byte that isn't ASCII is written as the character
+ * of that number. */
+static void put_json(struct wr *w, const char *s)
+{
+    wr_u8(w, '"');
+    for (; *s != '\0'; s++) {
+        if (*s == '"' || *s == '\\')
+            wr_u8(w, '\\');
+        if (is_printable(*s)) {
+            wr_u8(w, (uint8_t)*s);
+        } else {
+            put_str(w, "\\u00");
+            put_hex(w, (uint8_t)*s);
+        }
+    }
+    wr_u8(w, '"');
+}
+
+static void put_line(struct wr *w, enum log_level level, const char *message)
+{
+    const char *component = atomic_load(&current_component);
+    char time[CLOCK_TEXT_SIZE];
+    clock_format(clock_wall_us(), time);
+    if (log_format() == LOG_JSON) {
+        put_str(w, "{\"time\":");
+        put_json(w, time);
+        put_str(w, ",\"level\":");
+        put_json(w, level_names[level]);
+        put_str(w, ",\"component\":");
+        put_json(w, component);
+        put_str(w, ",\"message\":");
+        put_json(w, message);
+        put_str(w, "}\n");
+        return;
+    }
+    put_str(w, time);
+    put_str(w, " ");
+    put_str(w, level_names[level]);
+    put_str(w, " ");
+    put_text(w, component);
+    put_str(w, ": ");
+    put_text(w, message);
+    put_str(w, "\n");
+}
+
+/* One write per line, so that lines of several threads and processes don't mix. What can't be
+ * written is lost. */
+static void write_all(int fd, struct slice s)
+{
+    while (s.len > 0) {
+        ssize_t n = write(fd, s.data, (unsigned int)s.len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        s = slice_from(s, (size_t)n);
+    }
+}
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+    if (!log_enabled(level))
+        return;
+    int saved_errno = errno;
+    char message[MESSAGE_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(message, sizeof(message), fmt, args);
+    va_end(args);
+    if (n < 0)
+        str_format(message, sizeof(message), "(message can't be formatted: %.64s)", fmt);
+    if (n >= (int)sizeof(message))
+        memcpy(message + sizeof(message) - 4, "...", 4);
+    uint8_t line[LINE_SIZE];
+    struct wr w = wr_init(line, sizeof(line));
+    put_line(&w, level, message);
+    write_all(atomic_load(&current_fd), slice_of(line, wr_len(&w)));
+    errno = saved_errno;
+}
