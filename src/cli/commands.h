@@ -1,0 +1,10 @@
+/* The commands, one per file of the same name. Each also needs its row in main.c. */
+#ifndef STILE_CLI_COMMANDS_H
+#define STILE_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+extern const struct command command_help;
+extern const struct command command_version;
+
+#endif

@@ -1,0 +1,117 @@
+/* stile: the one executable. Finds the command, parses its options, runs it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "cli/commands.h"
+#include "cli/help.h"
+
+/* In the order of `stile help`; commands of one group stand together. */
+const struct command *const cli_commands[] = {
+    &command_version,
+    &command_help,
+    NULL,
+};
+
+static struct options_spec spec_of(const struct command *c)
+{
+    return (struct options_spec){
+        .own = c->options,
+        .shared = c->shows_json ? cli_shared_options_json : cli_shared_options,
+        .stop_at_argument = c->stop_at_argument,
+    };
+}
+
+static int check_args(const struct cli *cli)
+{
+    const struct command *c = cli->command;
+    size_t n = cli->options.arg_count;
+    if (n < c->min_args)
+        return cli_usage(cli, "Something is missing: stile %s %s", c->name, c->arguments);
+    if (n > c->max_args && c->max_args == 0)
+        return cli_usage(cli, "It takes no argument; leave out \"%s\"", cli_arg(cli, 0));
+    if (n > c->max_args)
+        return cli_usage(cli, "Too many arguments; \"%s\" is one more than it takes",
+                         cli_arg(cli, c->max_args));
+    return CLI_OK;
+}
+
+static void apply_shared(struct cli *cli)
+{
+    enum log_format format = LOG_TEXT;
+    const char *name = cli_text(cli, "log-format");
+    if (name != NULL && log_format_parse(name, &format) < 0)
+        format = LOG_TEXT;
+    cli->json = cli_flag(cli, "json");
+    cli->verbose = cli_flag(cli, "verbose");
+    cli->home = cli_text(cli, "home");
+    if (cli->home == NULL)
+        cli->home = getenv("STILE_HOME");
+    if (str_is_empty(cli->home))
+        cli->home = NULL;
+    log_setup("stile", cli->verbose ? LOG_DEBUG : LOG_WARN, format);
+}
+
+static int run_command(struct cli *cli, int argc, char **argv)
+{
+    struct options_spec spec = spec_of(cli->command);
+    struct diag d = {0};
+    if (options_parse(&spec, argc, argv, &cli->options, &d) < 0)
+        return cli_usage(cli, "%s", d.text);
+    if (cli_flag(cli, "help")) {
+        help_command(stdout, cli->command);
+        return CLI_OK;
+    }
+    if (options_check(&spec, &cli->options, &d) < 0)
+        return cli_usage(cli, "%s", d.text);
+    int r = check_args(cli);
+    if (r != CLI_OK)
+        return r;
+    apply_shared(cli);
+    return cli->command->run(cli);
+}
+
+static int unknown_command(const struct cli *cli, int argc, char **argv)
+{
+    /* "stile gateway" alone: what could follow. */
+    char words[64];
+    if (argc == 1 && str_copy(words, sizeof(words), argv[0]) == 0 && help_group(stderr, words))
+        return CLI_USAGE;
+    const char *near = help_nearest(argv[0]);
+    if (near != NULL)
+        return cli_usage(cli, "There is no command \"%s\"; is it \"%s\"?", argv[0], near);
+    return cli_usage(cli, "There is no command \"%s\"", argv[0]);
+}
+
+/* A few words that people try first. */
+static const struct command *alias(const char *word)
+{
+    if (str_eq(word, "--help") || str_eq(word, "-h"))
+        return &command_help;
+    if (str_eq(word, "--version") || str_eq(word, "-V"))
+        return &command_version;
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli = {0};
+    size_t words = 0;
+    if (argc < 2) {
+        help_overview(stderr);
+        return CLI_USAGE;
+    }
+    cli.command = alias(argv[1]);
+    if (cli.command != NULL)
+        words = 1;
+    else
+        cli.command = help_find(argc - 1, argv + 1, &words);
+    if (cli.command == NULL)
+        return unknown_command(&cli, argc - 1, argv + 1);
+    int r = run_command(&cli, argc - 1 - (int)words, argv + 1 + words);
+    if (fflush(stdout) != 0 && r == CLI_OK)
+        r = cli_fail_text(&cli, "Failed to write the output");
+    return r;
+}
