@@ -26,17 +26,34 @@ static const struct option shared[] = {
 };
 static const struct options_spec spec = {.own = own, .shared = shared};
 
-#define PARSE(s, o, d, ...)                                                                        \
-    options_parse((s), (int)(sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)),                    \
-                  (char *[]){__VA_ARGS__}, (o), (d))
+/* Words as main gets them: writable. They live until the next call. */
+static int parse(const struct options_spec *with, struct options *o, struct diag *d, size_t count,
+                 const char *const *words)
+{
+    static char text[OPTIONS_MAX + 1][32];
+    static char *argv[OPTIONS_MAX + 1];
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(str_copy(text[i], sizeof(text[i]), words[i]), 0);
+        argv[i] = text[i];
+    }
+    return options_parse(with, (int)count, argv, o, d);
+}
+
+#define WORDS(...)                                                                                 \
+    ARRAY_LEN(((const char *[]){__VA_ARGS__})), (const char *const[])                              \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
 
 static void all_forms_of_values_are_read(void **state)
 {
     (void)state;
     struct options o;
     struct diag d = {0};
-    char *argv[] = {"one", "--gateway=a:1", "-vq", "--port", "65535", "two", "--", "--three"};
-    assert_int_equal(options_parse(&spec, 8, argv, &o, &d), 0);
+    assert_int_equal(
+        parse(&spec, &o, &d,
+              WORDS("one", "--gateway=a:1", "-vq", "--port", "65535", "two", "--", "--three")),
+        0);
     assert_string_equal(options_text(&o, "gateway"), "a:1");
     assert_int_equal(options_number(&o, "port", 7), 65535);
     assert_true(options_flag(&o, "verbose"));
@@ -53,9 +70,9 @@ static void short_options_take_joined_and_separate_values(void **state)
     (void)state;
     struct options o;
     struct diag d = {0};
-    assert_int_equal(PARSE(&spec, &o, &d, "-vga:1"), 0);
+    assert_int_equal(parse(&spec, &o, &d, WORDS("-vga:1")), 0);
     assert_string_equal(options_text(&o, "gateway"), "a:1");
-    assert_int_equal(PARSE(&spec, &o, &d, "-g", "b:2"), 0);
+    assert_int_equal(parse(&spec, &o, &d, WORDS("-g", "b:2")), 0);
     assert_string_equal(options_text(&o, "gateway"), "b:2");
 }
 
@@ -64,8 +81,7 @@ static void repeated_values_keep_their_order(void **state)
     (void)state;
     struct options o;
     struct diag d = {0};
-    char *argv[] = {"--group", "a", "--group", "b"};
-    assert_int_equal(options_parse(&spec, 4, argv, &o, &d), 0);
+    assert_int_equal(parse(&spec, &o, &d, WORDS("--group", "a", "--group", "b")), 0);
     assert_int_equal(options_count(&o, "group"), 2);
     assert_string_equal(options_text_at(&o, "group", 0), "a");
     assert_string_equal(options_text_at(&o, "group", 1), "b");
@@ -79,8 +95,7 @@ static void the_first_argument_ends_options_where_asked(void **state)
     stop.stop_at_argument = true;
     struct options o;
     struct diag d = {0};
-    char *argv[] = {"-v", "psql", "--gateway", "-q"};
-    assert_int_equal(options_parse(&stop, 4, argv, &o, &d), 0);
+    assert_int_equal(parse(&stop, &o, &d, WORDS("-v", "psql", "--gateway", "-q")), 0);
     assert_int_equal(o.arg_count, 3);
     assert_string_equal(o.args[1], "--gateway");
     assert_null(options_text(&o, "gateway"));
@@ -94,8 +109,7 @@ static void double_dash_before_the_command_is_dropped_once(void **state)
     stop.stop_at_argument = true;
     struct options o;
     struct diag d = {0};
-    char *argv[] = {"--", "--", "x"};
-    assert_int_equal(options_parse(&stop, 3, argv, &o, &d), 0);
+    assert_int_equal(parse(&stop, &o, &d, WORDS("--", "--", "x")), 0);
     assert_int_equal(o.arg_count, 2);
     assert_string_equal(o.args[0], "--");
 }
@@ -105,7 +119,7 @@ static void errors_name_the_option_and_the_remedy(void **state)
 {
     (void)state;
     static const struct {
-        char *words[3];
+        const char *words[2];
         const char *named, *remedy;
     } rows[] = {
         {{"--gatewy", "x"}, "--gatewy", "no option"},  {{"-z"}, "-z", "no option"},
@@ -116,12 +130,10 @@ static void errors_name_the_option_and_the_remedy(void **state)
         {{"-ga:1", "-gb:2"}, "--gateway", "once"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        char *argv[3];
-        memcpy(argv, rows[i].words, sizeof(argv));
-        int argc = argv[1] == NULL ? 1 : 2;
+        size_t count = rows[i].words[1] == NULL ? 1 : 2;
         struct options o;
         struct diag d = {0};
-        assert_int_equal(options_parse(&spec, argc, argv, &o, &d), ERR_INVAL);
+        assert_int_equal(parse(&spec, &o, &d, count, rows[i].words), ERR_INVAL);
         assert_non_null(strstr(d.text, rows[i].named));
         assert_non_null(strstr(d.text, rows[i].remedy));
     }
@@ -132,7 +144,7 @@ static void a_missing_required_option_is_named(void **state)
     (void)state;
     struct options o;
     struct diag d = {0};
-    assert_int_equal(PARSE(&spec, &o, &d, "-v"), 0);
+    assert_int_equal(parse(&spec, &o, &d, WORDS("-v")), 0);
     assert_int_equal(options_check(&spec, &o, &d), ERR_INVAL);
     assert_non_null(strstr(d.text, "--gateway HOST:PORT"));
 }
@@ -140,13 +152,13 @@ static void a_missing_required_option_is_named(void **state)
 static void too_many_options_are_refused(void **state)
 {
     (void)state;
-    char *argv[OPTIONS_MAX + 1];
+    const char *argv[OPTIONS_MAX + 1];
     for (size_t i = 0; i < ARRAY_LEN(argv); i++)
         argv[i] = "--group=x";
     struct options o;
     struct diag d = {0};
-    assert_int_equal(options_parse(&spec, OPTIONS_MAX, argv, &o, &d), 0);
-    assert_int_equal(options_parse(&spec, OPTIONS_MAX + 1, argv, &o, &d), ERR_LIMIT);
+    assert_int_equal(parse(&spec, &o, &d, OPTIONS_MAX, argv), 0);
+    assert_int_equal(parse(&spec, &o, &d, OPTIONS_MAX + 1, argv), ERR_LIMIT);
 }
 
 int main(void)
