@@ -1,0 +1,57 @@
+#!/bin/bash
+# usage: scripts/windows-check.sh BUILD_DIR
+#
+# Cross-builds the portable modules with mingw-w64 against the cached sysroot and runs their unit and replay suites under
+# wine, in a prefix of their own inside the build directory.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+build=$1
+root=$PWD
+JOBS=${JOBS:-$(nproc)}
+sysroot=$(cross/sysroot.sh)
+
+paths() {
+    cat <<INI
+[binaries]
+exe_wrapper = ['$root/cross/wine.sh']
+
+[properties]
+pkg_config_libdir = '$sysroot/lib/pkgconfig'
+INI
+}
+
+# Anew when the sysroot or the tree's place changed.
+configure() {
+    [ -f "$build/build.ninja" ] && [ "$(paths)" = "$(cat "$build/paths.ini")" ] && return 0
+    rm -rf "$build"
+    mkdir -p "$build"
+    paths >"$build/paths.ini"
+    /usr/bin/meson setup "$build" --cross-file cross/mingw64.ini --cross-file "$build/paths.ini" -Dwerror=true \
+        >"$build/setup.log" 2>&1 || { cat "$build/setup.log" >&2; return 1; }
+}
+
+# A server that stays: without a running program wine stops its services after two seconds.
+start_wine() {
+    export WINEPREFIX=$root/$build/wine WINEDLLOVERRIDES='winedbg.exe=d;mscoree=;mshtml=' WINELOADER=/usr/lib/wine/wine64
+    mkdir -p "$WINEPREFIX"
+    trap 'wineserver -k || true' EXIT
+    wineserver -p
+    [ -f "$WINEPREFIX/stile-ready" ] && return 0
+    WINEDEBUG=-all wine64_run wineboot -i
+    WINEDEBUG=-all wine64_run winecfg -v win10
+    touch "$WINEPREFIX/stile-ready"
+}
+
+wine64_run() {
+    timeout 120 /usr/lib/wine/wine64 "$@" >/dev/null 2>&1 </dev/null
+}
+
+configure
+ninja -C "$build" -j"$JOBS"
+start_wine
+rm -f "$build/meson-logs/testlog.json"
+rc=0
+/usr/bin/meson test -C "$build" --no-rebuild --suite unit --suite replay --timeout-multiplier 4 --print-errorlogs || rc=1
+scripts/count_tests.py "$build" || rc=1
+exit $rc
