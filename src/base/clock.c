@@ -44,11 +44,15 @@ int64_t clock_wall_s(void)
 
 void clock_format(int64_t wall_us, char text[CLOCK_TEXT_SIZE])
 {
-    int64_t s = wall_us / US_PER_S - (wall_us % US_PER_S < 0 ? 1 : 0);
-    unsigned int us = (unsigned int)(wall_us - s * US_PER_S);
+    int64_t s = wall_us / US_PER_S;
+    int64_t us = wall_us % US_PER_S;
+    if (us < 0) {
+        us += US_PER_S;
+        s--;
+    }
     uint64_t from_0 = (uint64_t)(MIN(MAX(s, YEAR_0_S), YEAR_9999_S) - YEAR_0_S);
     struct date d = date_of_day_from_year_0((unsigned int)(from_0 / S_PER_DAY));
     unsigned int in_day = (unsigned int)(from_0 % S_PER_DAY);
-    str_format(text, CLOCK_TEXT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", d.year, d.month, d.day,
-               in_day / 3600, in_day / 60 % 60, in_day % 60, us);
+    str_format(text, CLOCK_TEXT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%06dZ", d.year, d.month, d.day,
+               in_day / 3600, in_day / 60 % 60, in_day % 60, (int)us);
 }

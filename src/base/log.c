@@ -13,8 +13,9 @@
 #include "base/str.h"
 
 #define MESSAGE_SIZE 1024
-#define LINE_SIZE    (256 + 6 * MESSAGE_SIZE) /* what precedes the message, and every byte as \u00xx \
-                                               */
+#define LINE_SIZE                                                                                  \
+    (256 + 6 * MESSAGE_SIZE) /* what precedes the message, and every byte as \u00xx                \
+                              */
 
 static _Atomic(const char *) current_component = "stile";
 static atomic_int current_level = LOG_WARN;
@@ -80,49 +81,61 @@ int log_format_parse(const char *s, enum log_format *ret_format)
     return 0;
 }
 
-static bool is_printable(char c)
-{
-    return c >= 0x20 && c <= 0x7e;
-}
-
 static void put_str(struct wr *w, const char *s)
 {
     wr_bytes(w, slice_str(s));
 }
 
-static void put_hex(struct wr *w, uint8_t byte)
+static void put_escape(struct wr *w, const char *intro, struct slice bytes)
 {
-    char hex[3];
-    str_hex(hex, slice_of(&byte, 1));
+    char hex[5];
+    str_hex(hex, bytes);
+    put_str(w, intro);
     put_str(w, hex);
 }
 
-static void put_text(struct wr *w, const char *s)
+static void put_text(struct wr *w, const char *text)
 {
-    for (; *s != '\0'; s++) {
-        if (is_printable(*s)) {
-            wr_u8(w, (uint8_t)*s);
-        } else {
-            put_str(w, "\\x");
-            put_hex(w, (uint8_t)*s);
-        }
+    for (struct slice s = slice_str(text); s.len > 0; s = slice_from(s, 1)) {
+        struct slice first = slice_first(s, 1);
+        if (str_is_printable(first))
+            wr_bytes(w, first);
+        else
+            put_escape(w, "\\x", first);
     }
 }
 
-/* A JSON string (RFC 8259 section 7) in ASCII; a byte that isn't ASCII is written as the character
- * of that number. */
-static void put_json(struct wr *w, const char *s)
+/* A UTF-16 code unit as JSON writes it. */
+static void put_json_unit(struct wr *w, uint32_t unit)
+{
+    uint8_t bytes[2] = {(uint8_t)(unit >> 8), (uint8_t)unit};
+    put_escape(w, "\\u", slice_of(bytes, sizeof(bytes)));
+}
+
+static void put_json_char(struct wr *w, uint32_t c)
+{
+    if (c > 0xffff) {
+        put_json_unit(w, 0xd800 + ((c - 0x10000) >> 10));
+        put_json_unit(w, 0xdc00 + ((c - 0x10000) & 0x3ff));
+    } else if (c < 0x20 || c > 0x7e) {
+        put_json_unit(w, c);
+    } else {
+        if (c == '"' || c == '\\')
+            wr_u8(w, '\\');
+        wr_u8(w, (uint8_t)c);
+    }
+}
+
+/* A JSON string (RFC 8259 section 7) in ASCII alone. A byte that is not UTF-8 becomes U+FFFD. */
+static void put_json(struct wr *w, const char *text)
 {
     wr_u8(w, '"');
-    for (; *s != '\0'; s++) {
-        if (*s == '"' || *s == '\\')
-            wr_u8(w, '\\');
-        if (is_printable(*s)) {
-            wr_u8(w, (uint8_t)*s);
-        } else {
-            put_str(w, "\\u00");
-            put_hex(w, (uint8_t)*s);
-        }
+    struct slice s = slice_str(text);
+    while (s.len > 0) {
+        uint32_t c = 0xfffd;
+        size_t len = str_utf8_first(s, &c);
+        put_json_char(w, c);
+        s = slice_from(s, MAX(len, (size_t)1));
     }
     wr_u8(w, '"');
 }

@@ -143,3 +143,36 @@ bool str_is_printable(struct slice s)
     }
     return true;
 }
+
+size_t str_utf8_first(struct slice s, uint32_t *ret_char)
+{
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000}; /* by length */
+    if (s.len == 0)
+        return 0;
+    uint8_t lead = s.data[0];
+    size_t len = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    if (len == 0 || len > s.len || lead > 0xf7)
+        return 0;
+    uint32_t c = len == 1 ? lead : lead & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++) {
+        if ((s.data[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (s.data[i] & 0x3f);
+    }
+    if (c < smallest[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+        return 0;
+    *ret_char = c;
+    return len;
+}
+
+bool str_is_utf8(struct slice s)
+{
+    while (s.len > 0) {
+        uint32_t c;
+        size_t len = str_utf8_first(s, &c);
+        if (len == 0)
+            return false;
+        s = slice_from(s, len);
+    }
+    return true;
+}

@@ -30,4 +30,9 @@ MUST_CHECK int str_unhex(const char *s, uint8_t *dst, size_t len); /* exactly le
  */
 bool str_is_printable(struct slice s);
 
+/* The length of the UTF-8 character that s begins with (RFC 3629: shortest form, no surrogates), 1
+ * to 4; 0 if s is empty or begins with anything else. */
+size_t str_utf8_first(struct slice s, uint32_t *ret_char);
+bool str_is_utf8(struct slice s);
+
 #endif
