@@ -14,8 +14,9 @@ static int default_path(char path[PRIVATE_PATH_SIZE], struct diag *d)
     else if (!str_is_empty(user) && user[0] == '/')
         r = str_format(path, PRIVATE_PATH_SIZE, "%s/.config/stile", user);
     if (r < 0)
-        return diag_set(d, r, 0, "There is no home directory to keep profiles in: HOME isn't set; "
-                                 "give a directory with --home or STILE_HOME");
+        return diag_set(d, r, 0,
+                        "There is no home directory to keep profiles in: HOME isn't set; "
+                        "give a directory with --home or STILE_HOME");
     return 0;
 }
 

@@ -187,11 +187,11 @@ static int save_json(const struct private_dir *dir, const struct profile *p, str
 {
     const struct cluster *c = &p->cluster;
     CLEANUP(json_freep)
-    json_t *root = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:[]}", "version", 1,
-                             "gateway", p->gateway, "user", p->user, "cluster", c->name,
-                             "public_addr", c->public_addr, "gateway_version", c->gateway_version,
-                             "ipv4_range", c->ipv4_range, "expires_s", (json_int_t)p->expires_s,
-                             "dns_zones");
+    json_t *root =
+        json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:[]}", "version", 1, "gateway",
+                  p->gateway, "user", p->user, "cluster", c->name, "public_addr", c->public_addr,
+                  "gateway_version", c->gateway_version, "ipv4_range", c->ipv4_range, "expires_s",
+                  (json_int_t)p->expires_s, "dns_zones");
     json_t *zones = json_object_get(root, "dns_zones");
     for (size_t i = 0; i < c->zone_count; i++)
         if (json_array_append_new(zones, json_string(c->zones[i])) < 0)
@@ -312,8 +312,10 @@ int profile_list(const struct home *home, struct profile_names *ret, struct diag
     if (r < 0)
         return r;
     if (l.full)
-        return diag_set(d, ERR_LIMIT, 0, "There are more than %d profiles; remove some with: "
-                        "stile logout --profile NAME", PROFILES_MAX);
+        return diag_set(d, ERR_LIMIT, 0,
+                        "There are more than %d profiles; remove some with: "
+                        "stile logout --profile NAME",
+                        PROFILES_MAX);
     return 0;
 }
 

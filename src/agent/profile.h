@@ -32,10 +32,10 @@ struct profile {
     char user[PROFILE_NAME_SIZE];
     int64_t expires_s; /* Unix time of the certificate's end */
     struct cluster cluster;
-    struct buf ca_pem;   /* what the gateway's certificate must chain to */
-    X509 *cert;          /* owned */
-    EVP_PKEY *key;       /* owned */
-    uint64_t stamp;      /* of the directory entry: a different one means it was replaced */
+    struct buf ca_pem; /* what the gateway's certificate must chain to */
+    X509 *cert;        /* owned */
+    EVP_PKEY *key;     /* owned */
+    uint64_t stamp;    /* of the directory entry: a different one means it was replaced */
 };
 
 /* ERR_INVAL unless 1–63 of a-z 0-9 . _ - and no dot first. */

@@ -15,7 +15,7 @@
 #define PRIVATE_NAME_SIZE 128
 
 struct private_dir {
-    int fd; /* owned; -1: not open */
+    int fd;                       /* owned; -1: not open */
     char path[PRIVATE_PATH_SIZE]; /* for messages */
 };
 

@@ -152,10 +152,10 @@ static int read_all(const struct private_dir *dir, const char *name, int fd, str
     }
 }
 
-int private_dir_read(const struct private_dir *dir, const char *name, struct buf *b,
-                     struct diag *d)
+int private_dir_read(const struct private_dir *dir, const char *name, struct buf *b, struct diag *d)
 {
-    CLEANUP(close_fd) int fd = openat(dir->fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    CLEANUP(close_fd)
+    int fd = openat(dir->fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return os_fail(d, "open", dir, name);
     int r = check_file(dir, name, fd, d);
