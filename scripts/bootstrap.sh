@@ -71,14 +71,14 @@ install_as_root() {
 # Only those that were not there before.
 disable_services() {
     local package unit
-    command -v systemctl >/dev/null || return 0
     for package in "$@"; do
         case $package in
         nginx-light) unit=nginx ;;
         postgresql | redis-server | haproxy) unit=$package ;;
         *) continue ;;
         esac
-        systemctl disable "$unit" >/dev/null 2>&1 || true
+        deb-systemd-helper disable "$unit.service" >/dev/null 2>&1 || true
+        update-rc.d "$unit" disable >/dev/null 2>&1 || true
     done
 }
 
