@@ -21,7 +21,7 @@ packages() {
         echo haproxy dnsmasq-base socat python3 python3-grpcio python3-protobuf python3-grpc-tools util-linux procps
         ;;
     lint) echo clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc python3 ;;
-    windows) echo gcc-mingw-w64-x86-64-posix wine wine64 osslsigncode dpkg-dev cmake python3 ;;
+    windows) echo gcc-mingw-w64-x86-64-posix wine wine64 osslsigncode dpkg-dev python3 ;;
     bench) echo haproxy dnsmasq-base python3 ;;
     *)
         echo "bootstrap: no package group '$1' (build demo test lint windows bench)" >&2

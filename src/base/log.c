@@ -13,9 +13,8 @@
 #include "base/str.h"
 
 #define MESSAGE_SIZE 1024
-#define LINE_SIZE                                                                                  \
-    (256 + 6 * MESSAGE_SIZE) /* what precedes the message, and every byte as \u00xx                \
-                              */
+/* What precedes the message, and every byte of it as \u00xx. */
+#define LINE_SIZE (256 + 6 * MESSAGE_SIZE)
 
 static _Atomic(const char *) current_component = "stile";
 static atomic_int current_level = LOG_WARN;

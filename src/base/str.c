@@ -67,11 +67,6 @@ bool str_ends(const char *s, const char *suffix)
     return want <= len && strcmp(s + len - want, suffix) == 0;
 }
 
-bool str_is_empty(const char *s)
-{
-    return s == NULL || s[0] == '\0';
-}
-
 void str_lower(char *s)
 {
     for (; *s != '\0'; s++)
@@ -131,7 +126,7 @@ int str_unhex(const char *s, uint8_t *dst, size_t len)
             return ERR_FORMAT;
     }
     for (size_t i = 0; i < len; i++)
-        dst[i] = (uint8_t)(hex_value(s[2 * i]) << 4 | hex_value(s[2 * i + 1]));
+        dst[i] = (uint8_t)((unsigned)hex_value(s[2 * i]) << 4 | (unsigned)hex_value(s[2 * i + 1]));
     return 0;
 }
 

@@ -11,11 +11,16 @@ MUST_CHECK int str_copy_slice(char *dst, size_t dst_size,
 PRINTF_LIKE(3, 4)
 int str_format(char *dst, size_t dst_size, const char *fmt, ...); /* 0 or ERR_TOOBIG (cut) */
 
+/* NULL counts as empty. Inline: analysers then see that a text that isn't empty isn't NULL. */
+static inline bool str_is_empty(const char *s)
+{
+    return s == NULL || s[0] == '\0';
+}
+
 bool str_eq(const char *a, const char *b);
 bool str_eq_nocase(const char *a, const char *b);
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
-bool str_is_empty(const char *s); /* NULL counts as empty */
 void str_lower(char *s);
 
 /* The whole text must be one decimal number in range; else ERR_FORMAT or ERR_TOOBIG. */

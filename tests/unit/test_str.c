@@ -181,6 +181,7 @@ static void what_is_not_utf8_is_refused(void **state UNUSED)
         "\xc3",
         "\xe2\x89",
         "\xf0\x9f\x90", /* cut */
+        /* \xc3a would be one escape. NOLINTNEXTLINE(bugprone-suspicious-missing-comma) */
         "\xc3"
         "a",
         "\xe2\x89"
