@@ -205,6 +205,16 @@ static void what_is_not_utf8_is_refused(void **state UNUSED)
     assert_false(str_is_utf8(SLICE_LIT("a\xc3\xa4\xe2\x89")));
 }
 
+static void a_cut_character_is_not_completed_from_beyond(void **state UNUSED)
+{
+    static const char text[] = "\xf0\x9f\x90\x84";
+    uint32_t c = 77;
+    for (size_t n = 0; n < 4; n++)
+        assert_int_equal(str_utf8_first(slice_of(text, n), &c), 0);
+    assert_int_equal(c, 77);
+    assert_int_equal(str_utf8_first(slice_of(text, 4), &c), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +231,7 @@ int main(void)
         cmocka_unit_test(printable_is_ascii_without_controls),
         cmocka_unit_test(utf8_characters_are_decoded),
         cmocka_unit_test(what_is_not_utf8_is_refused),
+        cmocka_unit_test(a_cut_character_is_not_completed_from_beyond),
     };
     return cmocka_run_group_tests_name("str", tests, NULL, NULL);
 }
