@@ -1,0 +1,58 @@
+#include "gateway/config.h"
+
+#include "base/buf.h"
+
+/* The reader of this text is someone who starts with it. */
+static const char text[] =
+    "# stile gateway configuration. After a change: stile gateway check --config FILE, then send SIGHUP.\n"
+    "\n"
+    "# The name of this cluster; it is in every certificate. Don't change it later.\n"
+    "cluster: %1$s\n"
+    "\n"
+    "# The one port that everything goes through (ignored under systemd socket activation).\n"
+    "listen: \"%2$s\"\n"
+    "\n"
+    "# How clients reach that port: a name or an address, and the port.\n"
+    "public_addr: \"%3$s\"\n"
+    "# More names and addresses for the gateway's certificate:\n"
+    "# names: [gw.internal, 10.0.0.5]\n"
+    "\n"
+    "# Users and logs. A relative path starts at this file; the cluster's CA is in ca/ beside it.\n"
+    "state: state.db\n"
+    "\n"
+    "# The public names of all apps are in these zones; clients ask the gateway about names there.\n"
+    "dns_zones: [%4$s]\n"
+    "\n"
+    "# Clients give apps virtual addresses from here.\n"
+    "ipv4_range: 100.64.0.0/10\n"
+    "\n"
+    "# limits: {connections: 16384, connections_per_user: 4096, connect_timeout_s: 10, log_in_hours: 12,\n"
+    "#          app_cert_minutes: 60}\n"
+    "\n"
+    "apps: []\n"
+    "# apps:\n"
+    "#   # A database: one target, one port, for one user and one group.\n"
+    "#   - name: pg\n"
+    "#     public_name: pg.%4$s\n"
+    "#     target: \"10.1.2.3:5432\"\n"
+    "#     ports: [5432]\n"
+    "#     allow: {users: [alice], groups: [dba]}\n"
+    "#   # A host: any port, and the target has no port of its own. Every user is in the group everyone.\n"
+    "#   - name: host\n"
+    "#     public_name: host.%4$s\n"
+    "#     target: 10.1.2.4\n"
+    "#     ports: any                # or a list: [22, 8000-8010]\n"
+    "#     allow: {groups: [everyone]}\n"
+    "#   # A plain HTTP app: only these Host values reach it.\n"
+    "#   - name: wiki\n"
+    "#     public_name: wiki.%4$s\n"
+    "#     target: \"10.1.2.5:80\"\n"
+    "#     http_hosts: [wiki.%4$s]\n"
+    "#     allow: {groups: [everyone]}\n"
+    "#   # Only listed: its name is resolved by ordinary DNS.\n"
+    "#   - {name: dash, public_name: dash.%4$s, web: true}\n";
+
+int gateway_config_example(const struct config_example *e, struct buf *out)
+{
+    return buf_printf(out, text, e->cluster, e->listen, e->public_addr, e->zone);
+}
