@@ -90,13 +90,6 @@ bool config_split_addr(struct slice text, char host[CONFIG_HOST_SIZE], uint16_t 
 
 /* ---- loading ---- */
 
-static void texts_release(struct config_texts *t)
-{
-    for (size_t i = 0; i < t->count; i++)
-        mem_free(t->items[i]);
-    mem_free(t->items);
-}
-
 void gateway_config_free(struct gateway_config *c)
 {
     if (c == NULL)

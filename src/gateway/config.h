@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "gateway/texts.h"
 #include "net/ip.h"
 #include "net/name.h"
 #include "net/prefix.h"
@@ -29,12 +30,6 @@ struct config_ports {
     uint16_t last;
 };
 
-/* A list of texts, owned. */
-struct config_texts {
-    char **items;
-    size_t count;
-};
-
 struct config_app {
     char name[CONFIG_LABEL_SIZE];
     struct name public_name;
@@ -43,9 +38,9 @@ struct config_app {
     uint16_t target_port;              /* 0: the port the user asked for */
     struct config_ports *ports;        /* owned */
     size_t port_count;                 /* 0: any port */
-    struct config_texts users;         /* who may use it; both empty with web: everyone sees it */
-    struct config_texts groups;
-    struct config_texts http_hosts;    /* not empty: an http app and the Host values it answers to */
+    struct texts users;         /* who may use it; both empty with web: everyone sees it */
+    struct texts groups;
+    struct texts http_hosts;    /* not empty: an http app and the Host values it answers to */
     unsigned line;                     /* where its public_name stands in the file */
     unsigned column;
 };
@@ -58,7 +53,7 @@ struct gateway_config {
     char public_host[CONFIG_HOST_SIZE]; /* without brackets */
     uint16_t public_port;
     char public_addr[CONFIG_ADDR_SIZE];
-    struct config_texts names; /* more names and addresses for the gateway's certificate */
+    struct texts names; /* more names and addresses for the gateway's certificate */
     char *state_path;          /* owned; relative ones are resolved against the file's directory */
     char *ca_dir;              /* owned; "ca" beside the state */
     struct name *dns_zones;    /* owned */

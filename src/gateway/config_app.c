@@ -60,17 +60,8 @@ bool config_read_name(struct yaml_value v, const char *what, struct name *ret)
     return true;
 }
 
-static bool texts_have(const struct config_texts *t, const char *s)
-{
-    for (size_t i = 0; i < t->count; i++) {
-        if (str_eq(t->items[i], s))
-            return true;
-    }
-    return false;
-}
-
 static int take_text(struct yaml_value item, const char *what, bool (*ok)(struct slice),
-                     const char *rule, struct config_texts *ret)
+                     const char *rule, struct texts *ret)
 {
     char text[CONFIG_ADDR_SIZE];
     if (!config_read_checked(item, what, ok, rule, text, sizeof(text)))
@@ -79,24 +70,17 @@ static int take_text(struct yaml_value item, const char *what, bool (*ok)(struct
         yaml_problem(item, "\"%s\" is listed twice in %s; remove one", text, what);
         return 0;
     }
-    ret->items[ret->count] = mem_strdup(text);
-    if (ret->items[ret->count] == NULL)
-        return ERR_NOMEM;
-    ret->count++;
-    return 0;
+    return texts_add(ret, text);
 }
 
 int config_read_texts(struct yaml_value v, const char *what, bool (*ok)(struct slice),
-                      const char *rule, struct config_texts *ret)
+                      const char *rule, struct texts *ret)
 {
     size_t count = yaml_list_count(v);
     if (count > CONFIG_LIST_MAX) {
         yaml_problem(v, "%s has %zu entries; at most %u are allowed", what, count, CONFIG_LIST_MAX);
         return 0;
     }
-    ret->items = mem_array(count, sizeof(*ret->items));
-    if (ret->items == NULL)
-        return ERR_NOMEM;
     void *iter = NULL;
     struct yaml_value item;
     int r = 0;

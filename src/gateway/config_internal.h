@@ -17,7 +17,7 @@ bool config_read_checked(struct yaml_value v, const char *what, bool (*ok)(struc
 bool config_read_name(struct yaml_value v, const char *what, struct name *ret);
 /* Every item checked by `ok`; duplicates are recorded. ERR_NOMEM alone is returned. */
 int config_read_texts(struct yaml_value v, const char *what, bool (*ok)(struct slice),
-                      const char *rule, struct config_texts *ret);
+                      const char *rule, struct texts *ret);
 
 #define CONFIG_LABEL_RULE "lower-case letters, digits and hyphens, at most 63, such as \"pg-main\""
 #define CONFIG_PRINCIPAL_RULE "letters, digits and . _ @ + -, at most 64, such as \"alice\""
