@@ -46,9 +46,9 @@ static bool is_host(const char *host)
 {
     struct ip_addr addr;
     struct name name;
-    if (ip_addr_parse(&addr, host) == 0)
+    if (ip_addr_parse(host, &addr) == 0)
         return true;
-    if (name_parse(&name, host) < 0 || name.len == 0)
+    if (name_parse(host, &name) < 0 || name.len == 0)
         return false;
     const char *dot = strrchr(name.text, '.');
     const char *last = dot != NULL ? dot + 1 : name.text;
@@ -71,7 +71,7 @@ bool config_split_addr(struct slice text, char host[CONFIG_HOST_SIZE], uint16_t 
         colon = end[1] == ':' ? end + 1 : NULL;
         *end = '\0';
         name = copy + 1;
-    } else if (ip_addr_parse(&addr, copy) == 0) {
+    } else if (ip_addr_parse(copy, &addr) == 0) {
         colon = NULL; /* an IPv6 address without a port */
     }
     uint16_t port = 0;
@@ -80,7 +80,7 @@ bool config_split_addr(struct slice text, char host[CONFIG_HOST_SIZE], uint16_t 
         if (str_to_u16(colon + 1, &port) < 0 || port == 0)
             return false;
     }
-    if (bracketed && (ip_addr_parse(&addr, name) < 0 || addr.version != 6))
+    if (bracketed && (ip_addr_parse(name, &addr) < 0 || addr.version != 6))
         return false;
     if (!is_host(name) || str_copy(host, CONFIG_HOST_SIZE, name) < 0)
         return false;

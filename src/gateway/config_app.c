@@ -49,8 +49,8 @@ bool config_read_name(struct yaml_value v, const char *what, struct name *ret)
     if (!yaml_text(v, what, &text))
         return false;
     struct name n;
-    if (str_copy_slice(copy, sizeof(copy), text) < 0 || name_parse(&n, copy) < 0 || n.len == 0 ||
-        ip_addr_parse(&addr, copy) == 0) {
+    if (str_copy_slice(copy, sizeof(copy), text) < 0 || name_parse(copy, &n) < 0 || n.len == 0 ||
+        ip_addr_parse(copy, &addr) == 0) {
         yaml_problem(v, "%s \"%.*s\" is no domain name; use labels of letters, digits and hyphens (at "
                         "most 63 each) with dots between", what, (int)MIN(text.len, 80),
                      (const char *)text.data);

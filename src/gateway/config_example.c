@@ -1,19 +1,21 @@
 #include "gateway/config.h"
 
+#include <string.h>
+
 #include "base/buf.h"
 
-/* The reader of this text is someone who starts with it. */
+/* @C cluster, @L listen, @P public_addr, @Z zone. The reader of this text is someone who starts with it. */
 static const char text[] =
     "# stile gateway configuration. After a change: stile gateway check --config FILE, then send SIGHUP.\n"
     "\n"
     "# The name of this cluster; it is in every certificate. Don't change it later.\n"
-    "cluster: %1$s\n"
+    "cluster: @C\n"
     "\n"
     "# The one port that everything goes through (ignored under systemd socket activation).\n"
-    "listen: \"%2$s\"\n"
+    "listen: \"@L\"\n"
     "\n"
     "# How clients reach that port: a name or an address, and the port.\n"
-    "public_addr: \"%3$s\"\n"
+    "public_addr: \"@P\"\n"
     "# More names and addresses for the gateway's certificate:\n"
     "# names: [gw.internal, 10.0.0.5]\n"
     "\n"
@@ -21,7 +23,7 @@ static const char text[] =
     "state: state.db\n"
     "\n"
     "# The public names of all apps are in these zones; clients ask the gateway about names there.\n"
-    "dns_zones: [%4$s]\n"
+    "dns_zones: [@Z]\n"
     "\n"
     "# Clients give apps virtual addresses from here.\n"
     "ipv4_range: 100.64.0.0/10\n"
@@ -33,26 +35,51 @@ static const char text[] =
     "# apps:\n"
     "#   # A database: one target, one port, for one user and one group.\n"
     "#   - name: pg\n"
-    "#     public_name: pg.%4$s\n"
+    "#     public_name: pg.@Z\n"
     "#     target: \"10.1.2.3:5432\"\n"
     "#     ports: [5432]\n"
     "#     allow: {users: [alice], groups: [dba]}\n"
     "#   # A host: any port, and the target has no port of its own. Every user is in the group everyone.\n"
     "#   - name: host\n"
-    "#     public_name: host.%4$s\n"
+    "#     public_name: host.@Z\n"
     "#     target: 10.1.2.4\n"
     "#     ports: any                # or a list: [22, 8000-8010]\n"
     "#     allow: {groups: [everyone]}\n"
     "#   # A plain HTTP app: only these Host values reach it.\n"
     "#   - name: wiki\n"
-    "#     public_name: wiki.%4$s\n"
+    "#     public_name: wiki.@Z\n"
     "#     target: \"10.1.2.5:80\"\n"
-    "#     http_hosts: [wiki.%4$s]\n"
+    "#     http_hosts: [wiki.@Z]\n"
     "#     allow: {groups: [everyone]}\n"
     "#   # Only listed: its name is resolved by ordinary DNS.\n"
-    "#   - {name: dash, public_name: dash.%4$s, web: true}\n";
+    "#   - {name: dash, public_name: dash.@Z, web: true}\n";
+
+/* What a mark stands for: the letter after the @. */
+static const char *marked(const struct config_example *e, char letter)
+{
+    switch (letter) {
+    case 'C':
+        return e->cluster;
+    case 'L':
+        return e->listen;
+    case 'P':
+        return e->public_addr;
+    default:
+        return e->zone;
+    }
+}
 
 int gateway_config_example(const struct config_example *e, struct buf *out)
 {
-    return buf_printf(out, text, e->cluster, e->listen, e->public_addr, e->zone);
+    int r = 0;
+    for (const char *at = text; *at != '\0' && r == 0;) {
+        size_t plain = strcspn(at, "@");
+        r = buf_put(out, slice_of(at, plain));
+        at += plain;
+        if (*at == '@' && r == 0) {
+            r = buf_put_str(out, marked(e, at[1]));
+            at += 2;
+        }
+    }
+    return r;
 }

@@ -78,7 +78,7 @@ static void read_listen(struct yaml_value v, struct gateway_config *c)
     if (!yaml_text(v, "listen", &text))
         return;
     if (!config_split_addr(text, host, &c->listen.port) || c->listen.port == 0 ||
-        ip_addr_parse(&c->listen.addr, host) < 0 ||
+        ip_addr_parse(host, &c->listen.addr) < 0 ||
         str_copy_slice(c->listen_text, sizeof(c->listen_text), text) < 0)
         yaml_problem(v, "listen must be an IP address of this machine and a port, such as "
                         "\"0.0.0.0:7443\" or \"[::]:7443\"");
@@ -173,7 +173,7 @@ static bool is_forbidden(const struct prefix *range)
 {
     for (size_t i = 0; i < ARRAY_LEN(forbidden_ranges); i++) {
         struct prefix p;
-        if (prefix_parse(&p, forbidden_ranges[i]) == 0 && prefix_overlaps(&p, range))
+        if (prefix_parse(forbidden_ranges[i], &p) == 0 && prefix_overlaps(&p, range))
             return true;
     }
     return false;
@@ -185,7 +185,7 @@ static void read_range(struct yaml_value v, struct gateway_config *c)
     char copy[PREFIX_TEXT_SIZE];
     if (yaml_present(v) && !yaml_text(v, "ipv4_range", &text))
         return;
-    if (str_copy_slice(copy, sizeof(copy), text) < 0 || prefix_parse(&c->ipv4_range, copy) < 0 ||
+    if (str_copy_slice(copy, sizeof(copy), text) < 0 || prefix_parse(copy, &c->ipv4_range) < 0 ||
         c->ipv4_range.addr.version != 4 || c->ipv4_range.bits < 8 || c->ipv4_range.bits > 28) {
         yaml_problem(v, "ipv4_range must be an IPv4 network of /8 to /28 with all host bits zero, such "
                         "as 100.64.0.0/10, not \"%.*s\"", (int)MIN(text.len, 60), (const char *)text.data);

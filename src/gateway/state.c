@@ -31,7 +31,7 @@ struct request {
 };
 
 struct state {
-    uv_loop_t *loop;
+    struct loop *loop;
     uv_work_t work;
     struct state_db *db; /* of the pool job while one runs */
     struct list waiting; /* struct request */
@@ -134,7 +134,7 @@ static void start(struct state *s)
     while ((node = list_pop_front(&s->waiting)) != NULL)
         list_push_back(&s->running, node);
     s->busy = true;
-    uv_queue_work(s->loop, &s->work, run_all, on_done);
+    uv_queue_work(&s->loop->uv, &s->work, run_all, on_done);
 }
 
 static struct request *request_new(int (*run)(struct state_db *, struct request *), bool writes)
@@ -164,7 +164,7 @@ static int submit(struct state *s, struct request *r, int filled)
 
 /* ---- open and close ---- */
 
-int state_open(uv_loop_t *loop, const char *path, struct state **ret, struct diag *d)
+int state_open(struct loop *loop, const char *path, struct state **ret, struct diag *d)
 {
     struct state *s = NEW(struct state);
     if (s == NULL)

@@ -16,10 +16,9 @@
 #ifndef STILE_GATEWAY_STATE_H
 #define STILE_GATEWAY_STATE_H
 
-#include <uv.h>
-
 #include "base/err.h"
 #include "gateway/texts.h"
+#include "loop/loop.h"
 
 struct state;
 
@@ -73,7 +72,7 @@ typedef void state_users_fn(void *arg, int err, const struct state_user *users, 
 
 /* Opens the file, making it (0600) if it isn't there. Blocks. The diag names the remedy for a state that is locked, damaged,
  * from a newer version, or readable by others. */
-int state_open(uv_loop_t *loop, const char *path, struct state **ret, struct diag *d);
+int state_open(struct loop *loop, const char *path, struct state **ret, struct diag *d);
 
 /* What was asked before is still done; closed (may be NULL) comes from the loop. NULL is fine. */
 void state_close(struct state *s, void (*closed)(void *arg), void *arg);
