@@ -81,20 +81,24 @@ static int load_cert(const char *path, X509 **ret, struct diag *d)
     return r < 0 ? diag_prefix(d, "%s: ", path) : 0;
 }
 
-static int check_pair(const char *cert_path, const char *key_path, X509 *cert, EVP_PKEY *key, int64_t now_s,
-                      struct diag *d)
+static int check_pair(const char *cert_path, const char *key_path, X509 *cert, EVP_PKEY *key,
+                      int64_t now_s, struct diag *d)
 {
     if (!key_same_public(X509_get0_pubkey(cert), key))
         return diag_set(d, ERR_FORMAT, 0,
-                        "%s and %s don't belong together; restore both from the same backup", cert_path,
-                        key_path);
+                        "%s and %s don't belong together; restore both from the same backup",
+                        cert_path, key_path);
     if (now_s > cert_not_after(cert))
-        return diag_set(d, ERR_EXPIRED, 0,
-                        "The CA certificate %s has expired; make a new cluster with `stile gateway init` (and "
-                        "check the clock of this machine)", cert_path);
+        return diag_set(
+            d, ERR_EXPIRED, 0,
+            "The CA certificate %s has expired; make a new cluster with `stile gateway init` (and "
+            "check the clock of this machine)",
+            cert_path);
     if (now_s < cert_not_before(cert))
-        return diag_set(d, ERR_EXPIRED, 0,
-                        "The CA certificate %s is not valid yet: set the clock of this machine right", cert_path);
+        return diag_set(
+            d, ERR_EXPIRED, 0,
+            "The CA certificate %s is not valid yet: set the clock of this machine right",
+            cert_path);
     return 0;
 }
 

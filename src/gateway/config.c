@@ -126,8 +126,8 @@ static size_t next_problem(const struct yaml_doc *doc, const bool *told)
     return best;
 }
 
-static int tell_problems(const struct yaml_doc *doc, const char *path, config_problem_fn *on_problem,
-                         void *arg, struct diag *d)
+static int tell_problems(const struct yaml_doc *doc, const char *path,
+                         config_problem_fn *on_problem, void *arg, struct diag *d)
 {
     bool told[YAML_PROBLEMS_MAX] = {false};
     size_t count = yaml_problem_count(doc);

@@ -14,10 +14,10 @@
 #include "net/name.h"
 #include "net/prefix.h"
 
-#define CONFIG_LABEL_SIZE     64   /* cluster and app names: one DNS label */
-#define CONFIG_PRINCIPAL_SIZE 65   /* user and group names */
-#define CONFIG_HOST_SIZE      256  /* a name or an address */
-#define CONFIG_ADDR_SIZE      264  /* host:port */
+#define CONFIG_LABEL_SIZE     64  /* cluster and app names: one DNS label */
+#define CONFIG_PRINCIPAL_SIZE 65  /* user and group names */
+#define CONFIG_HOST_SIZE      256 /* a name or an address */
+#define CONFIG_ADDR_SIZE      264 /* host:port */
 #define CONFIG_APPS_MAX       10000u
 #define CONFIG_LIST_MAX       1000u /* entries of any list within an app; zones */
 
@@ -33,15 +33,15 @@ struct config_ports {
 struct config_app {
     char name[CONFIG_LABEL_SIZE];
     struct name public_name;
-    bool web;                          /* listed, never virtual: no target, no ports */
+    bool web;                           /* listed, never virtual: no target, no ports */
     char target_host[CONFIG_HOST_SIZE]; /* a name or an address without brackets */
-    uint16_t target_port;              /* 0: the port the user asked for */
-    struct config_ports *ports;        /* owned */
-    size_t port_count;                 /* 0: any port */
-    struct texts users;         /* who may use it; both empty with web: everyone sees it */
+    uint16_t target_port;               /* 0: the port the user asked for */
+    struct config_ports *ports;         /* owned */
+    size_t port_count;                  /* 0: any port */
+    struct texts users;                 /* who may use it; both empty with web: everyone sees it */
     struct texts groups;
-    struct texts http_hosts;    /* not empty: an http app and the Host values it answers to */
-    unsigned line;                     /* where its public_name stands in the file */
+    struct texts http_hosts; /* not empty: an http app and the Host values it answers to */
+    unsigned line;           /* where its public_name stands in the file */
     unsigned column;
 };
 
@@ -53,10 +53,10 @@ struct gateway_config {
     char public_host[CONFIG_HOST_SIZE]; /* without brackets */
     uint16_t public_port;
     char public_addr[CONFIG_ADDR_SIZE];
-    struct texts names; /* more names and addresses for the gateway's certificate */
-    char *state_path;          /* owned; relative ones are resolved against the file's directory */
-    char *ca_dir;              /* owned; "ca" beside the state */
-    struct name *dns_zones;    /* owned */
+    struct texts names;     /* more names and addresses for the gateway's certificate */
+    char *state_path;       /* owned; relative ones are resolved against the file's directory */
+    char *ca_dir;           /* owned; "ca" beside the state */
+    struct name *dns_zones; /* owned */
     size_t zone_count;
     struct prefix ipv4_range;
     char ipv4_range_text[PREFIX_TEXT_SIZE];
@@ -64,9 +64,9 @@ struct gateway_config {
     size_t app_count;
     uint32_t connections_max; /* at once, all users */
     uint32_t connections_per_user;
-    uint32_t connect_timeout_ms;  /* to a target */
-    uint32_t log_in_s;            /* life of a log-in certificate */
-    uint32_t app_cert_s;          /* life of an app certificate */
+    uint32_t connect_timeout_ms; /* to a target */
+    uint32_t log_in_s;           /* life of a log-in certificate */
+    uint32_t app_cert_s;         /* life of an app certificate */
 };
 
 /* One line per problem, "FILE:LINE:COLUMN: …", as it should be printed. */

@@ -6,11 +6,21 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum app_key { APP_NAME, APP_PUBLIC, APP_TARGET, APP_PORTS, APP_ALLOW, APP_WEB, APP_HTTP_HOSTS, APP_COUNT };
+enum app_key {
+    APP_NAME,
+    APP_PUBLIC,
+    APP_TARGET,
+    APP_PORTS,
+    APP_ALLOW,
+    APP_WEB,
+    APP_HTTP_HOSTS,
+    APP_COUNT
+};
 
 static const struct yaml_key app_keys[APP_COUNT] = {
     [APP_NAME] = {"name", true, "a line such as: name: pg"},
-    [APP_PUBLIC] = {"public_name", true, "the name users type, such as: public_name: pg.apps.example.com"},
+    [APP_PUBLIC] = {"public_name", true,
+                    "the name users type, such as: public_name: pg.apps.example.com"},
     [APP_TARGET] = {"target", false, NULL},
     [APP_PORTS] = {"ports", false, NULL},
     [APP_ALLOW] = {"allow", false, NULL},
@@ -51,9 +61,10 @@ bool config_read_name(struct yaml_value v, const char *what, struct name *ret)
     struct name n;
     if (str_copy_slice(copy, sizeof(copy), text) < 0 || name_parse(copy, &n) < 0 || n.len == 0 ||
         ip_addr_parse(copy, &addr) == 0) {
-        yaml_problem(v, "%s \"%.*s\" is no domain name; use labels of letters, digits and hyphens (at "
-                        "most 63 each) with dots between", what, (int)MIN(text.len, 80),
-                     (const char *)text.data);
+        yaml_problem(v,
+                     "%s \"%.*s\" is no domain name; use labels of letters, digits and hyphens (at "
+                     "most 63 each) with dots between",
+                     what, (int)MIN(text.len, 80), (const char *)text.data);
         return false;
     }
     *ret = n;
@@ -113,14 +124,16 @@ static void check_ports(struct yaml_value item, struct slice text, const struct 
     const char *shown = (const char *)text.data;
     int len = (int)MIN(text.len, 40);
     if (p->first == 0 || p->last == 0)
-        yaml_problem(item, "port 0 in \"%.*s\" can't be used; ports go from 1 to 65535", len, shown);
+        yaml_problem(item, "port 0 in \"%.*s\" can't be used; ports go from 1 to 65535", len,
+                     shown);
     else if (p->first > p->last)
-        yaml_problem(item, "port range \"%.*s\" is backwards; write %u-%u", len, shown, p->last, p->first);
+        yaml_problem(item, "port range \"%.*s\" is backwards; write %u-%u", len, shown, p->last,
+                     p->first);
     for (size_t i = 0; i < app->port_count; i++) {
         const struct config_ports *o = &app->ports[i];
         if (p->first <= o->last && o->first <= p->last) {
-            yaml_problem(item, "\"%.*s\" overlaps the ports %u-%u listed before; remove one", len, shown,
-                         o->first, o->last);
+            yaml_problem(item, "\"%.*s\" overlaps the ports %u-%u listed before; remove one", len,
+                         shown, o->first, o->last);
             return;
         }
     }
@@ -133,7 +146,8 @@ static int read_ports(struct yaml_value v, struct config_app *app)
         return 0;
     if (!yaml_is_list(v)) {
         if (yaml_text(v, "ports", &text) && !slice_eq_str(text, "any"))
-            yaml_problem(v, "ports must be \"any\" or a list, such as [5432, 8000-8010], not \"%.*s\"",
+            yaml_problem(v,
+                         "ports must be \"any\" or a list, such as [5432, 8000-8010], not \"%.*s\"",
                          (int)MIN(text.len, 40), (const char *)text.data);
         return 0;
     }
@@ -164,6 +178,12 @@ static int read_ports(struct yaml_value v, struct config_app *app)
 
 /* ---- the app ---- */
 
+/* Something else than a list has been told already. */
+static bool is_nobody(struct yaml_value v)
+{
+    return !yaml_present(v) || (yaml_is_list(v) && yaml_list_count(v) == 0);
+}
+
 static int read_allow(struct yaml_value v, struct config_app *app)
 {
     struct yaml_value k[ALLOW_COUNT];
@@ -174,9 +194,10 @@ static int read_allow(struct yaml_value v, struct config_app *app)
     if (r == 0)
         r = config_read_texts(k[ALLOW_GROUPS], "groups", config_is_principal, CONFIG_PRINCIPAL_RULE,
                               &app->groups);
-    if (r == 0 && yaml_list_count(k[ALLOW_USERS]) + yaml_list_count(k[ALLOW_GROUPS]) == 0)
-        yaml_problem(v, "allow names nobody, so nobody could use the app; add users: [NAME] or groups: "
-                        "[everyone]");
+    if (r == 0 && is_nobody(k[ALLOW_USERS]) && is_nobody(k[ALLOW_GROUPS]))
+        yaml_problem(
+            v, "allow names nobody, so nobody could use the app; add users: [NAME] or groups: "
+               "[everyone]");
     return r;
 }
 
@@ -186,9 +207,11 @@ static void read_target(struct yaml_value v, struct config_app *app)
     if (!yaml_text(v, "target", &text))
         return;
     if (!config_split_addr(text, app->target_host, &app->target_port))
-        yaml_problem(v, "target \"%.*s\" is no address; write \"HOST:PORT\", or \"HOST\" for the port the "
-                        "user asked for, such as \"10.1.2.3:5432\"", (int)MIN(text.len, 80),
-                     (const char *)text.data);
+        yaml_problem(
+            v,
+            "target \"%.*s\" is no address; write \"HOST:PORT\", or \"HOST\" for the port the "
+            "user asked for, such as \"10.1.2.3:5432\"",
+            (int)MIN(text.len, 80), (const char *)text.data);
 }
 
 /* An app with one target port and no list of ports answers on that port alone. */
@@ -205,22 +228,30 @@ static int default_ports(struct config_app *app, bool ports_given)
 }
 
 /* What belongs together. A web app is only listed: a target would promise what never happens. */
-static void check_kind(struct yaml_value v, const struct yaml_value *k, const struct config_app *app)
+static void check_kind(struct yaml_value v, const struct yaml_value *k,
+                       const struct config_app *app)
 {
     static const enum app_key tcp_only[] = {APP_TARGET, APP_PORTS, APP_HTTP_HOSTS};
     for (size_t i = 0; app->web && i < ARRAY_LEN(tcp_only); i++) {
         if (k[tcp_only[i]].line > 0)
-            yaml_problem(k[tcp_only[i]], "a web app is only listed and has no %s; remove it, or remove web: "
-                                         "true", app_keys[tcp_only[i]].name);
+            yaml_problem(k[tcp_only[i]],
+                         "a web app is only listed and has no %s; remove it, or remove web: "
+                         "true",
+                         app_keys[tcp_only[i]].name);
     }
     if (app->web)
         return;
     if (k[APP_TARGET].line == 0)
-        yaml_problem(v, "app \"%s\" has no target; add a line such as: target: \"10.1.2.3:5432\" (or web: "
-                        "true for an app that is only listed)", app->name);
+        yaml_problem(
+            v,
+            "app \"%s\" has no target; add a line such as: target: \"10.1.2.3:5432\" (or web: "
+            "true for an app that is only listed)",
+            app->name);
     if (k[APP_ALLOW].line == 0)
-        yaml_problem(v, "app \"%s\" has no allow, so nobody could use it; add a line such as: allow: "
-                        "{users: [alice]} or allow: {groups: [everyone]}", app->name);
+        yaml_problem(v,
+                     "app \"%s\" has no allow, so nobody could use it; add a line such as: allow: "
+                     "{users: [alice]} or allow: {groups: [everyone]}",
+                     app->name);
 }
 
 static bool is_http_host(struct slice s)
@@ -238,8 +269,8 @@ int config_read_app(struct yaml_value v, struct config_app *app)
     struct yaml_value place = yaml_present(k[APP_PUBLIC]) ? k[APP_PUBLIC] : v;
     app->line = place.line;
     app->column = place.column;
-    (void)config_read_checked(k[APP_NAME], "app name", config_is_label, CONFIG_LABEL_RULE, app->name,
-                              sizeof(app->name));
+    (void)config_read_checked(k[APP_NAME], "app name", config_is_label, CONFIG_LABEL_RULE,
+                              app->name, sizeof(app->name));
     (void)config_read_name(k[APP_PUBLIC], "public_name", &app->public_name);
     (void)yaml_bool(k[APP_WEB], "web", &app->web);
     read_target(k[APP_TARGET], app);

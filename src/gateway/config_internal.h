@@ -19,7 +19,7 @@ bool config_read_name(struct yaml_value v, const char *what, struct name *ret);
 int config_read_texts(struct yaml_value v, const char *what, bool (*ok)(struct slice),
                       const char *rule, struct texts *ret);
 
-#define CONFIG_LABEL_RULE "lower-case letters, digits and hyphens, at most 63, such as \"pg-main\""
+#define CONFIG_LABEL_RULE     "lower-case letters, digits and hyphens, at most 63, such as \"pg-main\""
 #define CONFIG_PRINCIPAL_RULE "letters, digits and . _ @ + -, at most 64, such as \"alice\""
 
 #endif

@@ -25,7 +25,8 @@ enum top_key {
 static const struct yaml_key top_keys[TOP_COUNT] = {
     [TOP_CLUSTER] = {"cluster", true, "a line such as: cluster: demo"},
     [TOP_LISTEN] = {"listen", true, "a line such as: listen: \"127.0.0.1:7443\""},
-    [TOP_PUBLIC_ADDR] = {"public_addr", true, "a line such as: public_addr: \"gw.example.com:7443\""},
+    [TOP_PUBLIC_ADDR] = {"public_addr", true,
+                         "a line such as: public_addr: \"gw.example.com:7443\""},
     [TOP_NAMES] = {"names", false, NULL},
     [TOP_STATE] = {"state", true, "a line such as: state: state.db"},
     [TOP_ZONES] = {"dns_zones", true, "a line such as: dns_zones: [apps.example.com]"},
@@ -34,7 +35,14 @@ static const struct yaml_key top_keys[TOP_COUNT] = {
     [TOP_LIMITS] = {"limits", false, NULL},
 };
 
-enum limit_key { LIMIT_CONNECTIONS, LIMIT_PER_USER, LIMIT_CONNECT, LIMIT_LOG_IN, LIMIT_APP_CERT, LIMIT_COUNT };
+enum limit_key {
+    LIMIT_CONNECTIONS,
+    LIMIT_PER_USER,
+    LIMIT_CONNECT,
+    LIMIT_LOG_IN,
+    LIMIT_APP_CERT,
+    LIMIT_COUNT
+};
 
 static const struct yaml_key limit_keys[LIMIT_COUNT] = {
     [LIMIT_CONNECTIONS] = {"connections", false, NULL},
@@ -133,8 +141,10 @@ static void read_zone(struct yaml_value v, struct gateway_config *c)
     if (!config_read_name(v, "a zone", zone))
         return;
     if (name_labels(zone) < 2) {
-        yaml_problem(v, "zone \"%s\" has only one label and would take over a whole top-level domain; "
-                        "write a longer one, such as \"apps.%s\"", zone->text, zone->text);
+        yaml_problem(v,
+                     "zone \"%s\" has only one label and would take over a whole top-level domain; "
+                     "write a longer one, such as \"apps.%s\"",
+                     zone->text, zone->text);
         return;
     }
     for (size_t i = 0; i < c->zone_count; i++) {
@@ -150,7 +160,8 @@ static int read_zones(struct yaml_value v, struct gateway_config *c)
 {
     size_t count = yaml_list_count(v);
     if (count > CONFIG_LIST_MAX) {
-        yaml_problem(v, "dns_zones has %zu entries; at most %u are allowed", count, CONFIG_LIST_MAX);
+        yaml_problem(v, "dns_zones has %zu entries; at most %u are allowed", count,
+                     CONFIG_LIST_MAX);
         return 0;
     }
     c->dns_zones = mem_array(count, sizeof(*c->dns_zones));
@@ -166,8 +177,8 @@ static int read_zones(struct yaml_value v, struct gateway_config *c)
 }
 
 /* What an address range for apps may never be: it would take the host's own traffic. */
-static const char *const forbidden_ranges[] = {"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4",
-                                               "240.0.0.0/4"};
+static const char *const forbidden_ranges[] = {"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16",
+                                               "224.0.0.0/4", "240.0.0.0/4"};
 
 static bool is_forbidden(const struct prefix *range)
 {
@@ -187,13 +198,18 @@ static void read_range(struct yaml_value v, struct gateway_config *c)
         return;
     if (str_copy_slice(copy, sizeof(copy), text) < 0 || prefix_parse(copy, &c->ipv4_range) < 0 ||
         c->ipv4_range.addr.version != 4 || c->ipv4_range.bits < 8 || c->ipv4_range.bits > 28) {
-        yaml_problem(v, "ipv4_range must be an IPv4 network of /8 to /28 with all host bits zero, such "
-                        "as 100.64.0.0/10, not \"%.*s\"", (int)MIN(text.len, 60), (const char *)text.data);
+        yaml_problem(
+            v,
+            "ipv4_range must be an IPv4 network of /8 to /28 with all host bits zero, such "
+            "as 100.64.0.0/10, not \"%.*s\"",
+            (int)MIN(text.len, 60), (const char *)text.data);
         return;
     }
     if (is_forbidden(&c->ipv4_range))
-        yaml_problem(v, "ipv4_range %s overlaps loopback, link-local or multicast addresses; use a "
-                        "private range, such as 100.64.0.0/10", copy);
+        yaml_problem(v,
+                     "ipv4_range %s overlaps loopback, link-local or multicast addresses; use a "
+                     "private range, such as 100.64.0.0/10",
+                     copy);
     prefix_format(&c->ipv4_range, c->ipv4_range_text);
 }
 
@@ -226,12 +242,16 @@ static void check_public_name(struct yaml_doc *doc, const struct gateway_config 
     char zones[128];
     if (c->zone_count > 0 && !in_zones(c, &app->public_name)) {
         zones_text(c, zones, sizeof(zones));
-        yaml_problem(at, "public_name %s is in none of the dns_zones (%s); add its zone there or "
-                         "change the name", app->public_name.text, zones);
+        yaml_problem(at,
+                     "public_name %s is in none of the dns_zones (%s); add its zone there or "
+                     "change the name",
+                     app->public_name.text, zones);
     }
     if (str_eq_nocase(app->public_name.text, c->public_host))
-        yaml_problem(at, "public_name %s is the gateway's own name (public_addr); clients could no "
-                         "longer reach the gateway. Give the app another name", app->public_name.text);
+        yaml_problem(at,
+                     "public_name %s is the gateway's own name (public_addr); clients could no "
+                     "longer reach the gateway. Give the app another name",
+                     app->public_name.text);
 }
 
 /* Two apps of one name, or behind one public name. The first one stays; the second is told. */
@@ -251,8 +271,10 @@ static int check_unique(struct yaml_doc *doc, const struct gateway_config *c, st
         r = table_put(public_names, name_key(&app->public_name), app);
         if (r == ERR_EXISTS) {
             struct config_app *other = table_get(public_names, name_key(&app->public_name));
-            yaml_problem(at, "public_name %s is already used by app \"%s\" (line %u); every app needs "
-                             "its own", app->public_name.text, other->name, other->line);
+            yaml_problem(at,
+                         "public_name %s is already used by app \"%s\" (line %u); every app needs "
+                         "its own",
+                         app->public_name.text, other->name, other->line);
         } else if (r < 0) {
             return r;
         }
@@ -302,8 +324,8 @@ int config_read(struct yaml_doc *doc, struct gateway_config *c)
             yaml_problem(root, "the file is empty; `stile gateway init` writes an example");
         return 0;
     }
-    (void)config_read_checked(k[TOP_CLUSTER], "cluster", config_is_label, CONFIG_LABEL_RULE, c->cluster,
-                              sizeof(c->cluster));
+    (void)config_read_checked(k[TOP_CLUSTER], "cluster", config_is_label, CONFIG_LABEL_RULE,
+                              c->cluster, sizeof(c->cluster));
     read_listen(k[TOP_LISTEN], c);
     read_public_addr(k[TOP_PUBLIC_ADDR], c);
     read_range(k[TOP_RANGE], c);

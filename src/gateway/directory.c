@@ -114,12 +114,13 @@ bool directory_has_port(const struct config_app *app, uint16_t port)
 void directory_ports_text(const struct config_app *app, char *text, size_t size)
 {
     size_t used = 0;
-    (void)str_copy(text, size, app->port_count == 0 ? "any" : "");
+    (void)str_format(text, size, "%s", app->port_count == 0 ? "any" : "");
     for (size_t i = 0; i < app->port_count && used < size; i++) {
         const struct config_ports *p = &app->ports[i];
         const char *comma = i > 0 ? ", " : "";
-        int n = p->first == p->last ? snprintf(text + used, size - used, "%s%u", comma, p->first)
-                                    : snprintf(text + used, size - used, "%s%u-%u", comma, p->first, p->last);
+        int n = p->first == p->last
+                    ? snprintf(text + used, size - used, "%s%u", comma, p->first)
+                    : snprintf(text + used, size - used, "%s%u-%u", comma, p->first, p->last);
         used += n > 0 ? (size_t)n : 0;
     }
 }

@@ -22,11 +22,12 @@ static int open_failed(const char *path, int os_errno, struct diag *d)
     if (os_errno == ENOENT)
         return diag_set(d, r, os_errno, "File %s doesn't exist", path);
     if (os_errno == EACCES || os_errno == EPERM)
-        return diag_set(d, r, os_errno,
-                        "File %s may not be read by this user; run as its owner or give it to this user",
-                        path);
+        return diag_set(
+            d, r, os_errno,
+            "File %s may not be read by this user; run as its owner or give it to this user", path);
     if (os_errno == ELOOP)
-        return diag_set(d, ERR_PERM, os_errno, "File %s is a symbolic link; name the file itself", path);
+        return diag_set(d, ERR_PERM, os_errno, "File %s is a symbolic link; name the file itself",
+                        path);
     return diag_set(d, r, os_errno, "Failed to open %s: %s", path, strerror(os_errno));
 }
 
@@ -67,13 +68,15 @@ static int check_stat(const char *path, const struct stat *st, struct diag *d)
     if (!S_ISREG(st->st_mode))
         return diag_set(d, ERR_PERM, 0, "%s is no ordinary file", path);
     if (st->st_uid != geteuid())
-        return diag_set(d, ERR_PERM, 0,
-                        "%s belongs to user id %u, not to the one that runs this; run as that user, or: chown",
-                        path, (unsigned)st->st_uid);
+        return diag_set(
+            d, ERR_PERM, 0,
+            "%s belongs to user id %u, not to the one that runs this; run as that user, or: chown",
+            path, (unsigned)st->st_uid);
     if ((st->st_mode & 077) != 0)
-        return diag_set(d, ERR_PERM, 0,
-                        "%s holds secrets and other users may use it (mode %04o); run: chmod 600 %s", path,
-                        (unsigned)(st->st_mode & 07777), path);
+        return diag_set(
+            d, ERR_PERM, 0,
+            "%s holds secrets and other users may use it (mode %04o); run: chmod 600 %s", path,
+            (unsigned)(st->st_mode & 07777), path);
     return 0;
 }
 
@@ -112,8 +115,8 @@ static int write_fd(int fd, struct slice bytes)
 
 int file_write_new(const char *path, struct slice bytes, unsigned mode, struct diag *d)
 {
-    CLEANUP(close_fd) int fd =
-        open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode);
+    CLEANUP(close_fd)
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode);
     if (fd < 0)
         return diag_set(d, err_from_errno(errno), errno, "Failed to create %s: %s", path,
                         strerror(errno));

@@ -17,10 +17,13 @@ int password_check_rules(struct slice password, struct diag *d)
         return diag_set(d, ERR_INVAL, 0, "The password is too short; use at least %d characters",
                         PASSWORD_MIN);
     if (password.len > PASSWORD_MAX)
-        return diag_set(d, ERR_INVAL, 0, "The password is too long; use at most %d bytes", PASSWORD_MAX);
+        return diag_set(d, ERR_INVAL, 0, "The password is too long; use at most %d bytes",
+                        PASSWORD_MAX);
     for (size_t i = 0; i < password.len; i++) {
         if (password.data[i] < 0x20 || password.data[i] == 0x7f)
-            return diag_set(d, ERR_INVAL, 0, "The password has a control character or line break; use one line of text");
+            return diag_set(
+                d, ERR_INVAL, 0,
+                "The password has a control character or line break; use one line of text");
     }
     return 0;
 }
@@ -43,8 +46,9 @@ int password_hash(struct slice password, char hash[STATE_HASH_SIZE])
 {
     uint8_t salt[SALT_LEN];
     random_bytes(salt, sizeof(salt));
-    return err_from_argon2(argon2id_hash_encoded(PASSES, MEMORY_KIB, LANES, password.data, password.len, salt,
-                                                 sizeof(salt), HASH_LEN, hash, STATE_HASH_SIZE));
+    return err_from_argon2(argon2id_hash_encoded(PASSES, MEMORY_KIB, LANES, password.data,
+                                                 password.len, salt, sizeof(salt), HASH_LEN, hash,
+                                                 STATE_HASH_SIZE));
 }
 
 int password_verify(struct slice password, const char *hash)

@@ -59,17 +59,17 @@ static void run_all(uv_work_t *work)
 {
     struct state *s = CONTAINER_OF(work, struct state, work);
     bool writes = false;
-    LIST_FOR_EACH(node, &s->running)
+    LIST_FOR_EACH (node, &s->running)
         writes |= LIST_ENTRY(node, struct request, node)->writes;
     int begun = writes ? state_db_begin(s->db) : 0;
-    LIST_FOR_EACH(node, &s->running) {
+    LIST_FOR_EACH (node, &s->running) {
         struct request *r = LIST_ENTRY(node, struct request, node);
         r->err = begun < 0 ? begun : r->run(s->db, r);
     }
     int committed = writes && begun == 0 ? state_db_commit(s->db) : 0;
     if (committed == 0)
         return;
-    LIST_FOR_EACH(node, &s->running) {
+    LIST_FOR_EACH (node, &s->running) {
         struct request *r = LIST_ENTRY(node, struct request, node);
         if (r->writes && r->err == 0)
             r->err = committed;
@@ -80,8 +80,9 @@ static void run_all(uv_work_t *work)
 static void note_failure(int err)
 {
     if (err == ERR_BUSY || err == ERR_IO || err == ERR_FORMAT || err == ERR_PERM)
-        log_error("The state could not be used: %s; check its file system and what else has it open",
-                  err_text(err));
+        log_error(
+            "The state could not be used: %s; check its file system and what else has it open",
+            err_text(err));
 }
 
 static void tell(struct request *r)
@@ -302,7 +303,8 @@ static int run_end_log_in(struct state_db *db, struct request *r)
     return state_db_end_log_in(db, r->user.name, r->addr);
 }
 
-int state_end_log_in(struct state *s, const char *name, const char *addr, state_done_fn *done, void *arg)
+int state_end_log_in(struct state *s, const char *name, const char *addr, state_done_fn *done,
+                     void *arg)
 {
     struct request *r = request_new(run_end_log_in, true);
     if (r == NULL)

@@ -43,8 +43,8 @@ struct state_user {
 struct state_cert {
     char serial[STATE_SERIAL_SIZE];
     char user[STATE_NAME_SIZE];
-    char app[64];  /* empty: a log-in certificate */
-    uint16_t port; /* 0: a log-in certificate */
+    char app[64];               /* empty: a log-in certificate */
+    uint16_t port;              /* 0: a log-in certificate */
     char addr[STATE_ADDR_SIZE]; /* of the client that asked */
     int64_t issued_s;
     int64_t expires_s;
@@ -67,7 +67,8 @@ struct state_connection {
 #define STATE_CONNECTIONS_KEPT 100000
 
 typedef void state_done_fn(void *arg, int err);
-typedef void state_user_fn(void *arg, int err, const struct state_user *user); /* NULL on errors but ERR_LIMIT */
+typedef void state_user_fn(void *arg, int err,
+                           const struct state_user *user); /* NULL on errors but ERR_LIMIT */
 typedef void state_users_fn(void *arg, int err, const struct state_user *users, size_t count);
 
 /* Opens the file, making it (0600) if it isn't there. Blocks. The diag names the remedy for a state that is locked, damaged,
@@ -79,8 +80,9 @@ void state_close(struct state *s, void (*closed)(void *arg), void *arg);
 
 /* ---- users (commands) ---- */
 int state_add_user(struct state *s, const char *name, const char *hash, const struct texts *groups,
-                   state_done_fn *done, void *arg);                                  /* ERR_EXISTS */
-int state_remove_user(struct state *s, const char *name, state_done_fn *done, void *arg); /* ERR_NOTFOUND */
+                   state_done_fn *done, void *arg); /* ERR_EXISTS */
+int state_remove_user(struct state *s, const char *name, state_done_fn *done,
+                      void *arg); /* ERR_NOTFOUND */
 /* Ends the user's log-ins: the certificates are no longer valid. ERR_NOTFOUND */
 int state_set_password(struct state *s, const char *name, const char *hash, state_done_fn *done,
                        void *arg);
@@ -92,7 +94,8 @@ int state_list_users(struct state *s, state_users_fn *done, void *arg);
 int state_begin_log_in(struct state *s, const char *name, const char *addr, int64_t now_s,
                        state_user_fn *done, void *arg);
 /* The password was right: takes the count back. done may be NULL. */
-int state_end_log_in(struct state *s, const char *name, const char *addr, state_done_fn *done, void *arg);
+int state_end_log_in(struct state *s, const char *name, const char *addr, state_done_fn *done,
+                     void *arg);
 
 /* ---- certificates and connections ---- */
 int state_add_cert(struct state *s, const struct state_cert *cert, state_done_fn *done, void *arg);

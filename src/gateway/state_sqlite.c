@@ -18,16 +18,21 @@
 #define CERTS_KEPT_S   (7 * 86400)
 
 static const char schema[] =
-    "CREATE TABLE users (name TEXT PRIMARY KEY, hash TEXT NOT NULL, created_s INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE members (user TEXT NOT NULL REFERENCES users(name) ON DELETE CASCADE, grp TEXT NOT NULL,"
+    "CREATE TABLE users (name TEXT PRIMARY KEY, hash TEXT NOT NULL, created_s INTEGER NOT NULL) "
+    "WITHOUT ROWID;"
+    "CREATE TABLE members (user TEXT NOT NULL REFERENCES users(name) ON DELETE CASCADE, grp TEXT "
+    "NOT NULL,"
     "  PRIMARY KEY (user, grp)) WITHOUT ROWID;"
-    "CREATE TABLE tries (key TEXT PRIMARY KEY, count INTEGER NOT NULL, first_s INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE certs (serial TEXT PRIMARY KEY, user TEXT NOT NULL REFERENCES users(name) ON DELETE CASCADE,"
+    "CREATE TABLE tries (key TEXT PRIMARY KEY, count INTEGER NOT NULL, first_s INTEGER NOT NULL) "
+    "WITHOUT ROWID;"
+    "CREATE TABLE certs (serial TEXT PRIMARY KEY, user TEXT NOT NULL REFERENCES users(name) ON "
+    "DELETE CASCADE,"
     "  app TEXT NOT NULL, port INTEGER NOT NULL, addr TEXT NOT NULL, issued_s INTEGER NOT NULL,"
     "  expires_s INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX certs_user ON certs (user);"
     "CREATE INDEX certs_expires ON certs (expires_s);"
-    "CREATE TABLE connections (id INTEGER PRIMARY KEY, user TEXT NOT NULL, app TEXT NOT NULL, port INTEGER NOT NULL,"
+    "CREATE TABLE connections (id INTEGER PRIMARY KEY, user TEXT NOT NULL, app TEXT NOT NULL, port "
+    "INTEGER NOT NULL,"
     "  addr TEXT NOT NULL, verdict TEXT NOT NULL, reason TEXT NOT NULL, start_us INTEGER NOT NULL,"
     "  end_us INTEGER NOT NULL, bytes_up INTEGER NOT NULL, bytes_down INTEGER NOT NULL);"
     "PRAGMA user_version = 1;";
@@ -76,16 +81,19 @@ static const char *const queries[Q_COUNT] = {
     [Q_GET_GROUPS] = "SELECT grp FROM members WHERE user = ?1 ORDER BY grp",
     [Q_LIST_USERS] = "SELECT name FROM users ORDER BY name",
     [Q_GET_TRIES] = "SELECT count, first_s FROM tries WHERE key = ?1 AND first_s > ?2",
-    [Q_ADD_TRY] = "INSERT INTO tries VALUES (?1, 1, ?2) ON CONFLICT (key) DO UPDATE SET count = count + 1",
+    [Q_ADD_TRY] =
+        "INSERT INTO tries VALUES (?1, 1, ?2) ON CONFLICT (key) DO UPDATE SET count = count + 1",
     [Q_TAKE_TRY] = "UPDATE tries SET count = count - 1 WHERE key = ?1 AND count > 0",
     [Q_FORGET_TRIES] = "DELETE FROM tries WHERE key = ?1",
     [Q_PRUNE_TRIES] = "DELETE FROM tries WHERE first_s <= ?1",
     [Q_ADD_CERT] = "INSERT INTO certs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [Q_PRUNE_CERTS] = "DELETE FROM certs WHERE expires_s < ?1",
     [Q_HAS_CERT] = "SELECT 1 FROM certs WHERE serial = ?1 AND user = ?2",
-    [Q_ADD_CONNECTION] = "INSERT INTO connections (user, app, port, addr, verdict, reason, start_us, end_us, bytes_up,"
+    [Q_ADD_CONNECTION] = "INSERT INTO connections (user, app, port, addr, verdict, reason, "
+                         "start_us, end_us, bytes_up,"
                          " bytes_down) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    [Q_PRUNE_CONNECTIONS] = "DELETE FROM connections WHERE id <= (SELECT max(id) FROM connections) - ?1",
+    [Q_PRUNE_CONNECTIONS] =
+        "DELETE FROM connections WHERE id <= (SELECT max(id) FROM connections) - ?1",
 };
 
 struct state_db {
@@ -126,8 +134,8 @@ static int err_from_sqlite(int code)
 static sqlite3_stmt *statement(struct state_db *db, enum query q)
 {
     if (db->statements[q] == NULL &&
-        sqlite3_prepare_v3(db->sqlite, queries[q], -1, SQLITE_PREPARE_PERSISTENT, &db->statements[q],
-                           NULL) != SQLITE_OK)
+        sqlite3_prepare_v3(db->sqlite, queries[q], -1, SQLITE_PREPARE_PERSISTENT,
+                           &db->statements[q], NULL) != SQLITE_OK)
         return NULL;
     return db->statements[q];
 }
@@ -206,8 +214,8 @@ static int create_file(const char *path, struct diag *d)
     int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return diag_set(d, err_from_errno(errno), errno,
-                        "Failed to open the state %s: %s; make its directory, or run as its owner", path,
-                        strerror(errno));
+                        "Failed to open the state %s: %s; make its directory, or run as its owner",
+                        path, strerror(errno));
     close(fd);
     return file_check_private(path, d);
 }
@@ -216,12 +224,17 @@ static int explain(struct state_db *db, int r, const char *path, struct diag *d)
 {
     int code = sqlite3_extended_errcode(db->sqlite);
     if (r == ERR_BUSY)
-        return diag_set(d, r, code, "The state %s is locked by another program (a backup?); end it and try again",
-                        path);
+        return diag_set(
+            d, r, code,
+            "The state %s is locked by another program (a backup?); end it and try again", path);
     if (r == ERR_FORMAT)
-        return diag_set(d, r, code, "The state %s is damaged or no state of stile; restore a backup, or move it "
-                        "away and add the users again", path);
-    return diag_set(d, r, code, "Failed to open the state %s: %s", path, sqlite3_errmsg(db->sqlite));
+        return diag_set(
+            d, r, code,
+            "The state %s is damaged or no state of stile; restore a backup, or move it "
+            "away and add the users again",
+            path);
+    return diag_set(d, r, code, "Failed to open the state %s: %s", path,
+                    sqlite3_errmsg(db->sqlite));
 }
 
 static int exec(struct state_db *db, const char *sql)
@@ -254,7 +267,8 @@ static int make_schema(struct state_db *db, const char *path, struct diag *d)
     if (r < 0)
         return explain(db, r, path, d);
     if (version > SCHEMA_VERSION)
-        return diag_set(d, ERR_VERSION, 0, "The state %s was written by a newer stile (schema %d); update this one",
+        return diag_set(d, ERR_VERSION, 0,
+                        "The state %s was written by a newer stile (schema %d); update this one",
                         path, version);
     return 0;
 }
@@ -267,12 +281,14 @@ int state_db_open(const char *path, struct state_db **ret, struct diag *d)
     struct state_db *db = NEW(struct state_db);
     if (db == NULL)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory while opening the state %s", path);
-    r = err_from_sqlite(sqlite3_open_v2(path, &db->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL));
+    r = err_from_sqlite(
+        sqlite3_open_v2(path, &db->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL));
     if (r == 0)
         sqlite3_busy_timeout(db->sqlite, BUSY_MS);
     if (r == 0)
-        r = exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
-                     "PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON;");
+        r = exec(db,
+                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
+                 "PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON;");
     r = r < 0 ? explain(db, r, path, d) : make_schema(db, path, d);
     if (r < 0) {
         state_db_close(db);
@@ -484,7 +500,8 @@ static int tries_keys(const char *name, const char *addr, char user_key[TRIES_KE
     return r < 0 ? r : str_format(addr_key, TRIES_KEY_SIZE, "addr:%s", addr);
 }
 
-int state_db_begin_log_in(struct state_db *db, const char *addr, int64_t now_s, struct state_user *user)
+int state_db_begin_log_in(struct state_db *db, const char *addr, int64_t now_s,
+                          struct state_user *user)
 {
     char user_key[TRIES_KEY_SIZE];
     char addr_key[TRIES_KEY_SIZE];

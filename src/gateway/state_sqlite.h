@@ -21,7 +21,8 @@ void state_db_rollback(struct state_db *db);
 int state_db_add_user(struct state_db *db, const struct state_user *user);
 int state_db_remove_user(struct state_db *db, const char *name);
 int state_db_set_password(struct state_db *db, const char *name, const char *hash);
-int state_db_get_user(struct state_db *db, const char *name, struct state_user *ret); /* into an empty one */
+int state_db_get_user(struct state_db *db, const char *name,
+                      struct state_user *ret); /* into an empty one */
 int state_db_list_users(struct state_db *db, struct state_user **ret_users, size_t *ret_count);
 int state_db_begin_log_in(struct state_db *db, const char *addr, int64_t now_s,
                           struct state_user *user /* name in, the rest out */);

@@ -67,10 +67,12 @@ static void take_syntax_errors(struct yaml_doc *doc, struct fy_diag *diag)
     void *iter = NULL;
     struct fy_diag_error *e;
     while ((e = fy_diag_errors_iterate(diag, &iter)) != NULL)
-        add_problem(doc, e->line > 0 ? (unsigned)e->line : 1, e->column > 0 ? (unsigned)e->column : 1,
-                    "%s", e->msg != NULL ? e->msg : "not valid YAML");
+        add_problem(doc, e->line > 0 ? (unsigned)e->line : 1,
+                    e->column > 0 ? (unsigned)e->column : 1, "%s",
+                    e->msg != NULL ? e->msg : "not valid YAML");
     if (doc->problem_count == 0)
-        add_problem(doc, 1, 1, "the file has no YAML document; `stile gateway init` writes an example");
+        add_problem(doc, 1, 1,
+                    "the file has no YAML document; `stile gateway init` writes an example");
 }
 
 /* The library takes some broken UTF-8 as it comes; C strings end at NUL. */
@@ -81,8 +83,8 @@ static bool check_bytes(struct yaml_doc *doc, struct slice text)
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
         if ((c < 0x20 && c != '\n' && c != '\r' && c != '\t') || c == 0x7f) {
-            add_problem(doc, line, column,
-                        "a control character (0x%02x) is in the file; remove it", c);
+            add_problem(doc, line, column, "a control character (0x%02x) is in the file; remove it",
+                        c);
             return false;
         }
         column = c == '\n' ? 1 : column + 1;
@@ -117,7 +119,8 @@ static int load(struct yaml_doc *doc, size_t len)
         if (doc->document == NULL)
             take_syntax_errors(doc, diag);
         else if (has_second_document(doc))
-            add_problem(doc, 1, 1, "the file holds more than one YAML document (a line \"---\"); keep one");
+            add_problem(doc, 1, 1,
+                        "the file holds more than one YAML document (a line \"---\"); keep one");
         else if (fy_parser_get_stream_error(doc->parser))
             take_syntax_errors(doc, diag);
     }
@@ -176,6 +179,13 @@ static struct fy_token *first_token(struct fy_node *node)
     return NULL;
 }
 
+/* The library's mark is behind the sign that opens these. */
+static bool has_opening_sign(struct fy_token *token)
+{
+    enum fy_scalar_style style = fy_token_scalar_style(token);
+    return style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
+}
+
 /* Where it has no place of its own, it stands where what it belongs to stands. */
 static struct yaml_value value_at(struct yaml_value parent, struct fy_node *node)
 {
@@ -185,6 +195,8 @@ static struct yaml_value value_at(struct yaml_value parent, struct fy_node *node
     if (mark != NULL) {
         v.line = (unsigned)mark->line + 1;
         v.column = (unsigned)mark->column + 1;
+        if (v.column > 1 && (has_opening_sign(token) || fy_node_is_alias(node)))
+            v.column--;
     }
     return v;
 }
@@ -223,7 +235,8 @@ static void unknown_key(struct yaml_value at, struct slice name, const char *wha
     char known[256] = "";
     size_t used = 0;
     for (size_t i = 0; i < count && used < sizeof(known); i++) {
-        int n = snprintf(known + used, sizeof(known) - used, "%s%s", i > 0 ? ", " : "", keys[i].name);
+        int n =
+            snprintf(known + used, sizeof(known) - used, "%s%s", i > 0 ? ", " : "", keys[i].name);
         used += n > 0 ? (size_t)n : 0;
     }
     yaml_problem(at, "unknown key \"%.*s\" in %s; it can have: %s", (int)MIN(name.len, 64),

@@ -17,8 +17,8 @@
 struct yaml_doc;
 struct fy_node;
 
-#define YAML_TEXT_MAX (1024u * 1024u) /* bytes of one file */
-#define YAML_PROBLEMS_MAX 20u         /* kept; more are counted */
+#define YAML_TEXT_MAX     (1024u * 1024u) /* bytes of one file */
+#define YAML_PROBLEMS_MAX 20u             /* kept; more are counted */
 
 /* A value and where it is. Valid as long as its document. An absent value has node NULL. */
 struct yaml_value {
@@ -49,7 +49,8 @@ struct yaml_value yaml_root(struct yaml_doc *doc);
 /* Records what is wrong with this value and what to do about it. */
 PRINTF_LIKE(2, 3) void yaml_problem(struct yaml_value at, const char *fmt, ...);
 size_t yaml_problem_count(const struct yaml_doc *doc); /* including those not kept */
-const struct yaml_problem *yaml_problem_get(const struct yaml_doc *doc, size_t i); /* NULL: no more are kept */
+const struct yaml_problem *yaml_problem_get(const struct yaml_doc *doc,
+                                            size_t i); /* NULL: no more are kept */
 
 bool yaml_present(struct yaml_value v);
 
@@ -67,6 +68,7 @@ size_t yaml_list_count(struct yaml_value v); /* 0 unless a list */
  * empty and has no control characters. */
 bool yaml_text(struct yaml_value v, const char *what, struct slice *ret_text);
 bool yaml_bool(struct yaml_value v, const char *what, bool *ret_b);
-bool yaml_number(struct yaml_value v, const char *what, uint64_t min, uint64_t max, uint64_t *ret_n);
+bool yaml_number(struct yaml_value v, const char *what, uint64_t min, uint64_t max,
+                 uint64_t *ret_n);
 
 #endif
