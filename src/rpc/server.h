@@ -32,7 +32,7 @@ struct rpc_server_config {
      * rpc_server_conn_close (here is fine). May be NULL: it closes itself. */
     void (*on_closed)(void *service_arg, int err, const struct diag *diag);
     size_t message_max;  /* of a request, bytes; RPC_MESSAGE_MAX */
-    unsigned calls_max;  /* open at once; 256 */
+    unsigned calls_max;  /* open at once; 1024 */
     unsigned request_ms; /* from the headers to the end of the request; 30 000 */
     unsigned idle_ms;    /* without an open call, until the connection is ended; 0: no limit */
 };
@@ -60,7 +60,7 @@ PRINTF_LIKE(3, 4)
 void rpc_call_fail(struct rpc_call *call, enum rpc_status status, const char *fmt, ...);
 
 /* Streaming. ERR_AGAIN: the caller reads too slowly and RPC_SEND_QUEUE_MAX is queued; nothing was sent, on_drain tells when
- * to go on. ERR_CLOSED: the caller has gone. ERR_TOOBIG, ERR_NOMEM. The call stays the handler's. */
+ * to go on. ERR_CLOSED: the caller has gone. ERR_LIMIT: too much is queued on this connection. ERR_TOOBIG, ERR_NOMEM. The call stays the handler's. */
 #define RPC_SEND_QUEUE_MAX (2u * RPC_MESSAGE_MAX)
 MUST_CHECK int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *response);
 void rpc_call_finish(struct rpc_call *call); /* OK; the call is gone */
