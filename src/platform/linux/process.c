@@ -1,0 +1,96 @@
+#include "platform/process.h"
+
+#include <signal.h>
+
+#include "base/mem.h"
+
+#define SELF "/proc/self/exe"
+
+struct process {
+    uv_process_t uv;
+    process_ended_fn *ended;
+    void *arg;
+    bool running;
+};
+
+static void on_ended(uv_process_t *uv, int64_t status, int signal)
+{
+    struct process *p = CONTAINER_OF(uv, struct process, uv);
+
+    p->running = false;
+    if (p->ended != NULL)
+        p->ended(p->arg, signal != 0 ? 128 + signal : (int)status, signal);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    mem_free(CONTAINER_OF((uv_process_t *)(void *)handle, struct process, uv));
+}
+
+static size_t fill_stdio(const struct process_config *config, uv_stdio_container_t *stdio)
+{
+    for (int i = 0; i < PROCESS_FIRST_FD; i++) {
+        bool inherit = !config->own_session || i == 2;
+        stdio[i] =
+            (uv_stdio_container_t){.flags = inherit ? UV_INHERIT_FD : UV_IGNORE, .data.fd = i};
+    }
+    for (size_t i = 0; i < config->fd_count; i++)
+        stdio[PROCESS_FIRST_FD + i] =
+            (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = config->fds[i]};
+    return PROCESS_FIRST_FD + config->fd_count;
+}
+
+int process_start(struct loop *loop, const struct process_config *config, process_ended_fn *ended,
+                  void *arg, struct process **ret, struct diag *d)
+{
+    uv_stdio_container_t stdio[PROCESS_FIRST_FD + PROCESS_FDS_MAX];
+    union {
+        const char *const *in;
+        char **out; /* libuv's type; it only reads */
+    } argv = {.in = config->argv};
+
+    if (config->fd_count > PROCESS_FDS_MAX)
+        return diag_set(d, ERR_INVAL, 0, "Failed to start the %s: too many descriptors",
+                        config->role);
+    struct process *p = NEW(struct process);
+    if (p == NULL)
+        return diag_set(d, ERR_NOMEM, 0, "Failed to start the %s: out of memory", config->role);
+    p->ended = ended;
+    p->arg = arg;
+    uv_process_options_t options = {
+        .file = SELF,
+        .args = argv.out,
+        .exit_cb = on_ended,
+        .flags = config->own_session ? UV_PROCESS_DETACHED : 0,
+        .stdio = stdio,
+    };
+    options.stdio_count = (int)fill_stdio(config, stdio);
+    int code = uv_spawn(&loop->uv, &p->uv, &options);
+    if (code < 0) {
+        uv_close((uv_handle_t *)&p->uv, on_closed);
+        return diag_set(d, loop_err(code), code, "Failed to start the %s: %s", config->role,
+                        uv_strerror(code));
+    }
+    p->running = true;
+    *ret = p;
+    return 0;
+}
+
+int process_pid(const struct process *p)
+{
+    return p->uv.pid;
+}
+
+int process_kill(struct process *p, int signal)
+{
+    return p->running ? loop_err(uv_process_kill(&p->uv, signal)) : 0;
+}
+
+void process_free(struct process *p)
+{
+    if (p == NULL)
+        return;
+    (void)process_kill(p, SIGKILL);
+    p->ended = NULL;
+    uv_close((uv_handle_t *)&p->uv, on_closed);
+}

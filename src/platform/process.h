@@ -1,0 +1,39 @@
+/* Child processes that are this executable again, in another role.
+ *
+ * A child gets standard input, output and error as told, and exactly the descriptors it is given, from 3 on in their order;
+ * nothing else is inherited. One file is one thing to install and verify; /proc/self/exe is the file that runs, whatever
+ * has been put in its place since.
+ */
+#ifndef STILE_PLATFORM_PROCESS_H
+#define STILE_PLATFORM_PROCESS_H
+
+#include "base/err.h"
+#include "loop/loop.h"
+
+#define PROCESS_FDS_MAX  8
+#define PROCESS_FIRST_FD 3
+
+struct process;
+
+struct process_config {
+    const char *role;        /* for messages: "engine" */
+    const char *const *argv; /* ends with NULL; argv[0] is the name it goes by */
+    const int *fds;          /* stay the caller's; the child has duplicates */
+    size_t fd_count;
+    bool own_session; /* away from the terminal and its signals; no standard input and output */
+};
+
+/* status: the exit status, or 128 + the signal that ended it. */
+typedef void process_ended_fn(void *arg, int status, int signal);
+
+/* ended is called once, from the loop, unless process_free comes first. */
+int process_start(struct loop *loop, const struct process_config *config, process_ended_fn *ended,
+                  void *arg, struct process **ret, struct diag *d);
+
+int process_pid(const struct process *p);
+int process_kill(struct process *p, int signal); /* ended already: nothing */
+
+/* Kills it (SIGKILL) if it hasn't ended; frees. NULL does nothing. */
+void process_free(struct process *p);
+
+#endif
