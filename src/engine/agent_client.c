@@ -20,7 +20,7 @@
  * nobody to go to.
  */
 
-#define APP_INFO_MAX              ((size_t)64 * 1024) /* packed */
+#define APP_INFO_MAX ((size_t)64 * 1024) /* packed */
 #define PING_MS                   1000
 #define PING_TIMEOUT_MS           5000
 #define RESOLVE_TIMEOUT_MS        10000
