@@ -4,9 +4,12 @@
 
 #include "cli/cli.h"
 
+extern const struct command command_apps;
 extern const struct command command_help;
 extern const struct command command_launcher;
 extern const struct command command_run;
+extern const struct command command_login;
+extern const struct command command_logout;
 extern const struct command command_version;
 
 #endif

@@ -8,13 +8,18 @@
 #include "cli/commands.h"
 #include "cli/help.h"
 
-/* In the order of `stile help`; commands of one group stand together. */
+/* In the order of `stile help`; commands of one group stand together. One row each. */
+/* clang-format off */
 const struct command *const cli_commands[] = {
+    &command_login,
+    &command_logout,
+    &command_apps,
     &command_version,
     &command_help,
     &command_launcher,
     NULL,
 };
+/* clang-format on */
 
 static struct options_spec spec_of(const struct command *c)
 {
