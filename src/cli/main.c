@@ -11,9 +11,7 @@
 /* In the order of `stile help`; commands of one group stand together. One row each. */
 /* clang-format off */
 const struct command *const cli_commands[] = {
-    &command_login,
     &command_logout,
-    &command_apps,
     &command_version,
     &command_help,
     &command_launcher,
