@@ -20,7 +20,7 @@
  * nobody to go to.
  */
 
-#define APP_INFO_MAX ((size_t)64 * 1024) /* packed */
+#define APP_INFO_MAX              ((size_t)64 * 1024) /* packed */
 #define PING_MS                   1000
 #define PING_TIMEOUT_MS           5000
 #define RESOLVE_TIMEOUT_MS        10000
@@ -269,8 +269,6 @@ static void on_resolved(void *arg, enum rpc_status status, const char *message,
 {
     struct question q = *(struct question *)arg;
     mem_free(arg);
-    if (q.client->rpc == NULL)
-        return;
     const Stile__Vnet__V1__ResolveAppInfoResponse *response =
         (const Stile__Vnet__V1__ResolveAppInfoResponse *)reply;
     Stile__Vnet__V1__AppInfo *info = NULL;
@@ -307,8 +305,6 @@ static void on_issued(void *arg, enum rpc_status status, const char *message,
 {
     struct question q = *(struct question *)arg;
     mem_free(arg);
-    if (q.client->rpc == NULL)
-        return;
     const Stile__Vnet__V1__ReissueAppCertResponse *response =
         (const Stile__Vnet__V1__ReissueAppCertResponse *)reply;
     int err = rpc_status_to_err(status);
@@ -364,8 +360,6 @@ static void on_signed(void *arg, enum rpc_status status, const char *message,
 {
     struct question q = *(struct question *)arg;
     mem_free(arg);
-    if (q.client->rpc == NULL)
-        return;
     int err = rpc_status_to_err(status);
     struct slice signature = {0};
     const Stile__Vnet__V1__SignForAppResponse *response =
@@ -401,10 +395,9 @@ static void on_answered(void *arg, enum rpc_status status, const char *message,
     (void)reply;
     struct question q = *(struct question *)arg;
     mem_free(arg);
-    if (q.client->rpc == NULL || q.done == NULL)
-        return;
     int err = rpc_status_to_err(status);
-    ((agent_answered *)q.done)(q.arg, err, words(message, err));
+    if (q.done != NULL)
+        ((agent_answered *)q.done)(q.arg, err, words(message, err));
 }
 
 int agent_client_new_connection(struct agent_client *c, const struct agent_connection *conn,

@@ -27,7 +27,7 @@ struct agent_client_events {
 /* fd: a connected stream socket, taken on success. */
 int agent_client_new(struct loop *loop, int fd, const struct agent_client_events *events, void *arg,
                      struct agent_client **ret);
-/* Pending calls get no callback. */
+/* Pending calls end with ERR_CANCELED before this returns. */
 void agent_client_free(struct agent_client *c);
 
 /* What is this name? ERR_NOTFOUND: nothing in any logged-in cluster. info is the callee's (free_unpacked), with its app_key and

@@ -97,16 +97,26 @@ static void dial_remove(struct dialer *d, struct dial *dial)
     d->waiting_count--;
 }
 
+static void fail_all(struct dialer *d, int err, const char *reason)
+{
+    struct list *node;
+    while ((node = list_pop_front(&d->waiting)) != NULL) {
+        struct dial *dial = LIST_ENTRY(node, struct dial, node);
+        d->waiting_count--;
+        dial->done(dial->arg, err, -1, reason);
+        mem_free(dial);
+    }
+}
+
 void dialer_free(struct dialer *d)
 {
     if (d == NULL)
         return;
+    shut(d);
+    fail_all(d, ERR_CANCELED, "the engine ends");
     struct list *node;
-    while ((node = list_pop_front(&d->waiting)) != NULL)
-        mem_free(LIST_ENTRY(node, struct dial, node));
     while ((node = list_pop_front(&d->unsent)) != NULL)
         mem_free(LIST_ENTRY(node, struct unsent, node));
-    shut(d);
     d->freed = true;
     if (d->handles == 0)
         mem_free(d);
@@ -116,13 +126,7 @@ void dialer_free(struct dialer *d)
 static void fail(struct dialer *d, int err)
 {
     shut(d);
-    struct list *node;
-    while ((node = list_pop_front(&d->waiting)) != NULL) {
-        struct dial *dial = LIST_ENTRY(node, struct dial, node);
-        d->waiting_count--;
-        dial->done(dial->arg, ERR_CLOSED, -1, "the agent is gone");
-        mem_free(dial);
-    }
+    fail_all(d, ERR_CLOSED, "the agent is gone");
     if (!d->freed)
         d->events->on_closed(d->arg, err);
 }

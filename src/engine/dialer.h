@@ -26,7 +26,7 @@ struct dialer_events {
 /* fd: the dial channel, taken on success. */
 int dialer_new(struct loop *loop, int fd, const struct dialer_events *events, void *arg,
                struct dialer **ret);
-/* Pending dials get no callback. */
+/* Pending dials end with ERR_CANCELED before this returns. */
 void dialer_free(struct dialer *d);
 
 /* 0 or ERR_CLOSED, ERR_LIMIT, ERR_TOOBIG (profile). ret_id (may be NULL) is for dialer_cancel. */

@@ -1,0 +1,20 @@
+/* A program's connection to an app, from its SYN to its end.
+ *
+ *   CHECKING  name, port, owner are known to be good; the control thread asks the agent and gets certificate and socket
+ *   DIALING   TLS to the gateway, and its word that the far end answered
+ *   OPEN      accepted; a relay moves the bytes
+ *
+ * Nothing is promised to the program before OPEN. Whatever ends it before is a refusal with a verdict and a reason, told to the agent
+ * once; after OPEN the agent hears of the establishment and of the end.
+ */
+#ifndef STILE_ENGINE_APP_HANDLER_H
+#define STILE_ENGINE_APP_HANDLER_H
+
+#include "engine/worker.h"
+
+/* A new flow to an address that isn't the DNS server's. Worker's thread. */
+void app_handler_on_syn(struct worker *w, struct tcp_flow *flow);
+/* Resets and frees every connection of the worker. */
+void app_handler_stop(struct worker *w);
+
+#endif

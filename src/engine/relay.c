@@ -1,0 +1,207 @@
+#include "engine/relay.h"
+
+#include "base/clock.h"
+
+static struct relay *relay_of(struct flow_handler *h)
+{
+    return CONTAINER_OF(h, struct relay, handler);
+}
+
+static void forget_burst(struct relay *r)
+{
+    list_remove(&r->node);
+    r->corked = false;
+}
+
+static void drop_stream(struct relay *r, bool reset)
+{
+    struct stream *stream = STEAL(r->stream);
+    forget_burst(r);
+    if (stream == NULL)
+        return;
+    if (reset)
+        stream_reset(stream);
+    else
+        stream_close(stream);
+}
+
+static void drop_flow(struct relay *r)
+{
+    struct tcp_flow *flow = STEAL(r->flow);
+    if (flow != NULL)
+        tcp_abort(flow, clock_mono_ns());
+}
+
+static void far_failed(struct relay *r, const struct diag *d)
+{
+    drop_flow(r);
+    drop_stream(r, false);
+    r->on_done(r->arg, RELAY_FAR_FAILED, d);
+}
+
+static void far_error(struct relay *r, int err)
+{
+    struct diag d = {0};
+    diag_set(&d, err, 0, "Failed to write to the gateway: %s", err_text(err));
+    far_failed(r, &d);
+}
+
+/* ---- up: program → app ---- */
+
+/* How much more the program may send: what the stream still has to send counts against it. */
+static void set_room(struct relay *r)
+{
+    size_t queued = stream_queued(r->stream);
+    tcp_set_receive_room(r->flow, queued < RELAY_UP_MAX ? RELAY_UP_MAX - queued : 0);
+}
+
+static void join_burst(struct relay *r)
+{
+    if (r->corked)
+        return;
+    r->corked = true;
+    stream_cork(r->stream);
+    list_push_back(r->burst, &r->node);
+}
+
+static void up_data(struct flow_handler *h, struct slice bytes)
+{
+    struct relay *r = relay_of(h);
+    join_burst(r);
+    r->up += bytes.len;
+    int err = stream_write(r->stream, &bytes, 1);
+    if (err < 0)
+        far_error(r, err);
+}
+
+static void up_end(struct flow_handler *h)
+{
+    struct relay *r = relay_of(h);
+    int err = stream_end(r->stream);
+    if (err < 0)
+        far_error(r, err);
+}
+
+void relay_settle(struct list *burst)
+{
+    struct list *node;
+    while ((node = list_pop_front(burst)) != NULL) {
+        struct relay *r = LIST_ENTRY(node, struct relay, node);
+        r->corked = false;
+        stream_uncork(r->stream);
+        if (r->flow != NULL)
+            set_room(r);
+    }
+}
+
+static void flow_closed(struct flow_handler *h, enum tcp_end why)
+{
+    struct relay *r = relay_of(h);
+    r->flow = NULL;
+    if (why == TCP_END_DONE) {
+        if (r->corked) {
+            forget_burst(r);
+            stream_uncork(r->stream);
+        }
+        if (stream_queued(r->stream) > 0)
+            return; /* on_drain ends it */
+        drop_stream(r, false);
+        r->on_done(r->arg, RELAY_DONE, NULL);
+        return;
+    }
+    drop_stream(r, true);
+    r->on_done(r->arg, RELAY_CLIENT_RESET, NULL);
+}
+
+static void stream_drained(void *arg)
+{
+    struct relay *r = arg;
+    if (r->flow != NULL) {
+        set_room(r);
+        return;
+    }
+    drop_stream(r, false);
+    r->on_done(r->arg, RELAY_DONE, NULL);
+}
+
+/* ---- down: app → program ---- */
+
+static struct span down_space(void *arg)
+{
+    struct relay *r = arg;
+    struct tcp_space space[2];
+    if (r->flow == NULL || tcp_send_space(r->flow, space) == 0) {
+        r->paused = true;
+        return (struct span){0};
+    }
+    return (struct span){.data = space[0].data, .len = space[0].len};
+}
+
+static void down_data(void *arg, struct slice bytes)
+{
+    struct relay *r = arg;
+    r->down += bytes.len;
+    tcp_send_commit(r->flow, bytes.len, clock_mono_ns());
+}
+
+static void down_room(struct flow_handler *h)
+{
+    struct relay *r = relay_of(h);
+    if (!r->paused)
+        return;
+    r->paused = false;
+    int err = stream_read_start(r->stream);
+    if (err < 0)
+        far_error(r, err);
+}
+
+static void down_end(void *arg)
+{
+    struct relay *r = arg;
+    if (r->flow != NULL)
+        tcp_send_end(r->flow, clock_mono_ns());
+}
+
+static void stream_failed(void *arg, int err, const struct diag *d)
+{
+    (void)err;
+    far_failed(arg, d);
+}
+
+static const struct stream_events stream_events = {
+    .get_space = down_space,
+    .on_data = down_data,
+    .on_end = down_end,
+    .on_drain = stream_drained,
+    .on_error = stream_failed,
+};
+
+/* ---- life ---- */
+
+void relay_start(struct relay *r, struct tcp_flow *flow, struct stream *stream, struct list *burst,
+                 void (*on_done)(void *arg, enum relay_end end, const struct diag *d), void *arg)
+{
+    *r = (struct relay){
+        .handler = {.on_data = up_data,
+                    .on_end = up_end,
+                    .on_space = down_room,
+                    .on_closed = flow_closed},
+        .flow = flow,
+        .stream = stream,
+        .burst = burst,
+        .on_done = on_done,
+        .arg = arg,
+    };
+    list_init(&r->node);
+    stack_take(flow, &r->handler);
+    stream_set_events(stream, &stream_events, r);
+    int err = stream_read_start(stream);
+    if (err < 0)
+        far_error(r, err);
+}
+
+void relay_abort(struct relay *r)
+{
+    drop_flow(r);
+    drop_stream(r, true);
+}

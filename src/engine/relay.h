@@ -1,0 +1,54 @@
+/* The bytes of one accepted flow, both ways: program ⇄ stream to the app.
+ *
+ * Theory of operation
+ *
+ *   up    a segment's payload goes from the packet buffer straight into stream_write. The stream is corked by the first segment of a
+ *         burst and uncorked by relay_settle at its end, so that records leave in few sends. What the stream couldn't send
+ *         closes the program's window.
+ *   down  the stream reads straight into the flow's send ring, which holds the bytes until the program's kernel has them. No
+ *         room in the ring: the stream isn't read.
+ *
+ * Either side's end is passed on and the other direction lives on. A reset of one side resets the other. Between bursts a relay
+ * holds no buffer. It belongs to one worker and is the flow's handler; stream and flow are its own until on_done.
+ */
+#ifndef STILE_ENGINE_RELAY_H
+#define STILE_ENGINE_RELAY_H
+
+#include "base/err.h"
+#include "engine/stack.h"
+#include "loop/stream.h"
+
+#define RELAY_UP_MAX ((size_t)1024 * 1024) /* what may wait for the stream */
+
+enum relay_end {
+    RELAY_DONE,         /* both directions ended in order */
+    RELAY_CLIENT_RESET, /* the program's side reset, or stopped answering */
+    RELAY_FAR_FAILED,   /* the stream failed: the program got RST */
+};
+
+struct relay {
+    struct flow_handler handler;
+    struct tcp_flow *flow; /* NULL once closed */
+    struct stream *stream; /* NULL once closed */
+    struct list *burst;    /* the worker's list of relays to settle */
+    struct list node;      /* in it while corked or with a changed room */
+    bool corked;
+    bool paused; /* the stream isn't read: no room in the ring */
+    uint64_t up;
+    uint64_t down;
+    void (*on_done)(
+        void *arg, enum relay_end end,
+        const struct diag *d); /* once; relay's memory is the owner's again; d may be NULL */
+    void *arg;
+};
+
+/* The flow was accepted; the stream is ready and not reading. Both are taken. */
+void relay_start(struct relay *r, struct tcp_flow *flow, struct stream *stream, struct list *burst,
+                 void (*on_done)(void *arg, enum relay_end end, const struct diag *d), void *arg);
+/* Resets both sides; no event. */
+void relay_abort(struct relay *r);
+
+/* At the end of a burst: what was written leaves, windows are set. Before stack_flush. */
+void relay_settle(struct list *burst);
+
+#endif
