@@ -75,8 +75,7 @@ struct tcp_events {
     void (*on_data)(void *arg, struct tcp_flow *flow, struct slice bytes);
     /* The client's FIN: no more data. Sending goes on. */
     void (*on_end)(void *arg, struct tcp_flow *flow);
-    /* tcp_send_space gave too little and there is (more) room now. Asked for by each tcp_send_space
-     * that left the ring full or found none free. */
+    /* There is room in the send ring (again). Asked for by a tcp_send_space that gave 0. */
     void (*on_space)(void *arg, struct tcp_flow *flow);
     /* The flow is gone when this returns. Not called after tcp_refuse, tcp_drop and tcp_abort. */
     void (*on_closed)(void *arg, struct tcp_flow *flow, enum tcp_end why);
