@@ -5,6 +5,12 @@
 #include "cli/cli.h"
 
 extern const struct command command_apps;
+extern const struct command command_gateway_check;
+extern const struct command command_gateway_init;
+extern const struct command command_gateway_user_add;
+extern const struct command command_gateway_user_list;
+extern const struct command command_gateway_user_passwd;
+extern const struct command command_gateway_user_remove;
 extern const struct command command_help;
 extern const struct command command_launcher;
 extern const struct command command_run;

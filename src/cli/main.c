@@ -12,6 +12,12 @@
 /* clang-format off */
 const struct command *const cli_commands[] = {
     &command_logout,
+    &command_gateway_init,
+    &command_gateway_check,
+    &command_gateway_user_add,
+    &command_gateway_user_list,
+    &command_gateway_user_passwd,
+    &command_gateway_user_remove,
     &command_version,
     &command_help,
     &command_launcher,

@@ -137,7 +137,7 @@ static int send_on(struct port *p, struct question *q)
 /* An open port by chance, so that its number can't be guessed from the last one's; NULL if none is open. */
 static struct port *choose(const struct upstream *u, bool *ret_full)
 {
-    struct port *open[PORTS_PER_UPSTREAM];
+    struct port *open[PORTS_PER_UPSTREAM] = {NULL};
     unsigned n = 0;
 
     for (unsigned i = 0; i < PORTS_PER_UPSTREAM; i++) {
@@ -151,7 +151,7 @@ static struct port *choose(const struct upstream *u, bool *ret_full)
 /* The new port in a free place; the opened socket is the port's in every case. */
 static int add_port(struct upstream *u, uv_os_sock_t sock)
 {
-    struct port *p;
+    struct port *p = NULL;
     int err = port_new(u, sock, &p);
 
     if (err < 0) {

@@ -1,0 +1,188 @@
+#include "gateway/config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "gateway/config_internal.h"
+#include "gateway/file.h"
+#include "gateway/yaml.h"
+
+/* ---- words ---- */
+
+static bool is_alnum_lower(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+bool config_is_label(struct slice s)
+{
+    if (s.len == 0 || s.len >= CONFIG_LABEL_SIZE || s.data[0] == '-' || s.data[s.len - 1] == '-')
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        if (!is_alnum_lower(s.data[i]) && s.data[i] != '-')
+            return false;
+    }
+    return true;
+}
+
+bool config_is_principal(struct slice s)
+{
+    if (s.len == 0 || s.len >= CONFIG_PRINCIPAL_SIZE || s.data[0] == '-')
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t c = s.data[i];
+        bool letter = is_alnum_lower(c) || (c >= 'A' && c <= 'Z');
+        if (!letter && (c == '\0' || strchr("._@+-", c) == NULL))
+            return false;
+    }
+    return true;
+}
+
+/* A name whose last label is a number is a mistyped address, never a name (RFC 3696 §2). */
+static bool is_host(const char *host)
+{
+    struct ip_addr addr;
+    struct name name;
+    if (ip_addr_parse(host, &addr) == 0)
+        return true;
+    if (name_parse(host, &name) < 0 || name.len == 0)
+        return false;
+    const char *dot = strrchr(name.text, '.');
+    const char *last = dot != NULL ? dot + 1 : name.text;
+    return last[strspn(last, "0123456789")] != '\0';
+}
+
+bool config_split_addr(struct slice text, char host[CONFIG_HOST_SIZE], uint16_t *ret_port)
+{
+    char copy[CONFIG_ADDR_SIZE];
+    struct ip_addr addr;
+    if (str_copy_slice(copy, sizeof(copy), text) < 0)
+        return false;
+    char *name = copy;
+    char *colon = strrchr(copy, ':');
+    bool bracketed = copy[0] == '[';
+    if (bracketed) {
+        char *end = strchr(copy, ']');
+        if (end == NULL || (end[1] != ':' && end[1] != '\0'))
+            return false;
+        colon = end[1] == ':' ? end + 1 : NULL;
+        *end = '\0';
+        name = copy + 1;
+    } else if (ip_addr_parse(copy, &addr) == 0) {
+        colon = NULL; /* an IPv6 address without a port */
+    }
+    uint16_t port = 0;
+    if (colon != NULL) {
+        *colon = '\0';
+        if (str_to_u16(colon + 1, &port) < 0 || port == 0)
+            return false;
+    }
+    if (bracketed && (ip_addr_parse(name, &addr) < 0 || addr.version != 6))
+        return false;
+    if (!is_host(name) || str_copy(host, CONFIG_HOST_SIZE, name) < 0)
+        return false;
+    *ret_port = port;
+    return true;
+}
+
+/* ---- loading ---- */
+
+void gateway_config_free(struct gateway_config *c)
+{
+    if (c == NULL)
+        return;
+    for (size_t i = 0; i < c->app_count; i++) {
+        mem_free(c->apps[i].ports);
+        texts_release(&c->apps[i].users);
+        texts_release(&c->apps[i].groups);
+        texts_release(&c->apps[i].http_hosts);
+    }
+    mem_free(c->apps);
+    mem_free(c->dns_zones);
+    texts_release(&c->names);
+    mem_free(c->state_path);
+    mem_free(c->ca_dir);
+    mem_free(c->file);
+    mem_free(c);
+}
+
+/* The order of the file, whatever order they were found in. */
+static size_t next_problem(const struct yaml_doc *doc, const bool *told)
+{
+    size_t best = YAML_PROBLEMS_MAX;
+    const struct yaml_problem *first = NULL;
+    const struct yaml_problem *p;
+    for (size_t i = 0; (p = yaml_problem_get(doc, i)) != NULL; i++) {
+        bool before = first == NULL || p->line < first->line ||
+                      (p->line == first->line && p->column < first->column);
+        if (!told[i] && before) {
+            first = p;
+            best = i;
+        }
+    }
+    return best;
+}
+
+static int tell_problems(const struct yaml_doc *doc, const char *path,
+                         config_problem_fn *on_problem, void *arg, struct diag *d)
+{
+    bool told[YAML_PROBLEMS_MAX] = {false};
+    size_t count = yaml_problem_count(doc);
+    char more[64] = "";
+    if (count > 1)
+        (void)str_format(more, sizeof(more), " (%zu more: see `stile gateway check`)", count - 1);
+    for (size_t shown = 0; shown < MIN(count, YAML_PROBLEMS_MAX); shown++) {
+        size_t i = next_problem(doc, told);
+        const struct yaml_problem *p = yaml_problem_get(doc, i);
+        if (p == NULL)
+            break;
+        char line[1024];
+        told[i] = true;
+        snprintf(line, sizeof(line), "%.500s:%u:%u: %s", path, p->line, p->column, p->text);
+        if (shown == 0)
+            diag_set(d, ERR_FORMAT, 0, "%s%s", line, more);
+        if (on_problem != NULL)
+            on_problem(arg, line);
+    }
+    return ERR_FORMAT;
+}
+
+int gateway_config_parse(const char *path, struct slice text, config_problem_fn *on_problem,
+                         void *arg, struct gateway_config **ret, struct diag *d)
+{
+    struct yaml_doc *doc = NULL;
+    struct gateway_config *c = NEW(struct gateway_config);
+    int r = c == NULL ? ERR_NOMEM : 0;
+    if (r == 0) {
+        c->file = mem_strdup(path);
+        r = c->file == NULL ? ERR_NOMEM : yaml_parse(text, &doc);
+    }
+    if (r == 0 && yaml_problem_count(doc) == 0)
+        r = config_read(doc, c);
+    if (r == ERR_NOMEM)
+        diag_set(d, r, 0, "Out of memory while reading %s", path);
+    else if (r == 0 && yaml_problem_count(doc) > 0)
+        r = tell_problems(doc, path, on_problem, arg, d);
+    yaml_free(doc);
+    if (r < 0) {
+        gateway_config_free(c);
+        return r;
+    }
+    *ret = c;
+    return 0;
+}
+
+int gateway_config_load(const char *path, config_problem_fn *on_problem, void *arg,
+                        struct gateway_config **ret, struct diag *d)
+{
+    struct buf text;
+    buf_init(&text, YAML_TEXT_MAX);
+    int r = file_read(path, &text, d);
+    if (r == 0)
+        r = gateway_config_parse(path, buf_slice(&text), on_problem, arg, ret, d);
+    buf_release(&text);
+    return r;
+}
