@@ -89,8 +89,11 @@ static int load_json(const struct private_dir *dir, struct profile *p, struct di
     struct slice text = buf_slice(&b);
     CLEANUP(json_freep)
     json_t *root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
-    if (root == NULL || read_json(p, root) < 0)
+    uint16_t port = 0;
+    if (root == NULL || read_json(p, root) < 0 ||
+        profile_split_addr(p->gateway, p->gateway_name, &port, NULL) < 0)
         return damaged(p->name, "profile.json", d);
+    (void)profile_split_addr(p->cluster.public_addr, p->public_name, &port, NULL);
     return 0;
 }
 
@@ -365,6 +368,14 @@ int profile_set_default(const struct home *home, const char *name, struct diag *
 bool profile_expired(const struct profile *profile)
 {
     return clock_wall_s() + EXPIRY_MARGIN_S >= profile->expires_s;
+}
+
+int profile_log_in_again(const struct profile *profile, struct diag *d)
+{
+    return diag_set(
+        d, ERR_EXPIRED, 0,
+        "The log-in to %s as %s has expired; log in again with: stile login --profile %s",
+        profile->cluster.name, profile->user, profile->name);
 }
 
 int profile_split_addr(const char *addr, char host_ret[PROFILE_HOST_SIZE], uint16_t *ret_port,

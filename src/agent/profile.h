@@ -32,10 +32,12 @@ struct profile {
     char user[PROFILE_NAME_SIZE];
     int64_t expires_s; /* Unix time of the certificate's end */
     struct cluster cluster;
-    struct buf ca_pem; /* what the gateway's certificate must chain to */
-    X509 *cert;        /* owned */
-    EVP_PKEY *key;     /* owned */
-    uint64_t stamp;    /* of the directory entry: a different one means it was replaced */
+    struct buf ca_pem;                    /* what the gateway's certificate must chain to */
+    X509 *cert;                           /* owned */
+    EVP_PKEY *key;                        /* owned */
+    char gateway_name[PROFILE_HOST_SIZE]; /* host of gateway: what its certificate must name */
+    char public_name[PROFILE_HOST_SIZE];  /* host of cluster.public_addr, or empty */
+    uint64_t stamp; /* of the directory entry: a different one means it was replaced */
 };
 
 /* ERR_INVAL unless 1–63 of a-z 0-9 . _ - and no dot first. */
@@ -65,6 +67,8 @@ int profile_set_default(const struct home *home, const char *name, struct diag *
 
 /* True from a little before the end, so that nothing expires on its way. */
 bool profile_expired(const struct profile *profile);
+/* ERR_EXPIRED, with the command that logs in again. */
+int profile_log_in_again(const struct profile *profile, struct diag *d);
 
 /* "host", "host:port" or "[v6]:port" → parts; ERR_INVAL with the remedy. */
 int profile_split_addr(const char *addr, char host_ret[PROFILE_HOST_SIZE], uint16_t *ret_port,

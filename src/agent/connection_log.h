@@ -1,0 +1,59 @@
+/* What connections there are and were: name, port, program, verdict, bytes. Recent ones in memory, ended ones also in
+ * HOME/connections.jsonl (0600, capped), which outlives the agent.
+ */
+#ifndef STILE_AGENT_CONNECTION_LOG_H
+#define STILE_AGENT_CONNECTION_LOG_H
+
+#include "agent/home.h"
+#include "agent/programs.h"
+#include "base/list.h"
+#include "stile/vnet/v1/client_application.pb-c.h"
+
+#define CONNECTION_LOG_ENDED_MAX 1000
+#define CONNECTION_LOG_OPEN_MAX  65536
+#define CONNECTION_LOG_FILE      "connections.jsonl"
+#define CONNECTION_LOG_FILE_MAX  ((size_t)1024 * 1024) /* then its older half goes */
+
+struct connection {
+    uint64_t id; /* key of the table of open ones */
+    char profile[64];
+    char app[64];
+    char name[256]; /* as it was looked up */
+    uint16_t port;
+    uint64_t inode;
+    struct program program;
+    bool program_known;
+    Stile__Vnet__V1__Verdict verdict;
+    char reason[256];
+    uint64_t bytes_up;
+    uint64_t bytes_down;
+    int64_t started_us;
+    int64_t ended_us; /* 0: open */
+    struct list node;
+};
+
+struct connection_log;
+
+/* home: borrowed; NULL: no file. */
+int connection_log_new(struct loop *loop, const struct home *home, struct connection_log **ret);
+/* Writes what is left. NULL is fine. */
+void connection_log_free(struct connection_log *log);
+
+/* A connection is about to be made: its program is looked for from now on. */
+void connection_log_begin(struct connection_log *log,
+                          const Stile__Vnet__V1__OnNewConnectionRequest *request);
+/* It was established, changed, or has ended. One that was never begun is fine. */
+void connection_log_report(struct connection_log *log,
+                           const Stile__Vnet__V1__ConnectionReport *report);
+/* The engine is gone: its connections have ended with this reason. */
+void connection_log_end_all(struct connection_log *log, const char *reason);
+
+size_t connection_log_open_count(const struct connection_log *log);
+/* Oldest first: ended ones, then open ones. */
+void connection_log_each(const struct connection_log *log,
+                         void (*each)(void *arg, const struct connection *c), void *arg);
+
+/* "established", "port_not_listed", …: as in the file. */
+const char *connection_verdict_name(Stile__Vnet__V1__Verdict verdict);
+
+#endif
