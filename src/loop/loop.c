@@ -121,7 +121,9 @@ static void free_memory(struct loop *loop)
         mem_free(loop->free_buffers[--loop->free_buffer_count]);
     mem_free(STEAL(loop->scratch));
     /* It held decrypted bytes. */
-    mem_free_wiped(STEAL(loop->plain), LOOP_SCRATCH_SIZE);
+    if (loop->plain != NULL)
+        mem_free_wiped(STEAL(loop->plain), LOOP_SCRATCH_SIZE);
+    mem_free(STEAL(loop->stage));
 }
 
 int loop_init(struct loop *loop)
@@ -130,7 +132,8 @@ int loop_init(struct loop *loop)
     list_init(&loop->deferred);
     loop->scratch = mem_alloc(LOOP_SCRATCH_SIZE);
     loop->plain = mem_alloc(LOOP_SCRATCH_SIZE);
-    if (loop->scratch == NULL || loop->plain == NULL) {
+    loop->stage = mem_alloc(LOOP_STAGE_SIZE);
+    if (loop->scratch == NULL || loop->plain == NULL || loop->stage == NULL) {
         free_memory(loop);
         return ERR_NOMEM;
     }

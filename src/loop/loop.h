@@ -15,12 +15,16 @@
 #define LOOP_BUFFER_SIZE                                                                           \
     ((size_t)288 * 1024) /* 256 KiB of plain text as TLS records, with room to spare */
 
+#define LOOP_STAGE_SIZE ((size_t)16 * 1024)
+
 struct loop {
     uv_loop_t uv;
     uint8_t *
         scratch; /* shared read buffer; its contents are good until the callback that got them returns */
     size_t scratch_size;
     uint8_t *plain; /* the same for what TLS decrypts out of scratch; LOOP_SCRATCH_SIZE */
+    uint8_t *
+        stage; /* LOOP_STAGE_SIZE for the moment of one call: small parts on their way into one record */
     struct list deferred;
     uv_idle_t defer_idle;
     void *free_buffers[8]; /* see loop_buffer_take */

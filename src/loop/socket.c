@@ -255,8 +255,8 @@ static int write_now(struct socket_stream *s, const struct slice *parts, size_t 
 static size_t socket_queued(const struct stream *base)
 {
     const struct socket_stream *s = (const struct socket_stream *)base;
-    size_t n = buf_len(&s->waiting);
-    return s->writing ? n + uv_stream_get_write_queue_size(&s->uv.stream) : n;
+    /* What is only corked isn't the kernel's business yet. */
+    return s->writing ? buf_len(&s->waiting) + uv_stream_get_write_queue_size(&s->uv.stream) : 0;
 }
 
 static int socket_write(struct stream *base, const struct slice *parts, size_t count)

@@ -50,7 +50,8 @@ void stream_read_stop(struct stream *s); /* no on_data, on_end after this until 
 /* Sends at once what the kernel takes; copies and queues the rest. All or an error: ERR_TOOBIG (over STREAM_QUEUE_MAX),
  * ERR_CLOSED (after stream_end, or the peer is gone), ERR_NOMEM, ERR_IO. */
 MUST_CHECK int stream_write(struct stream *s, const struct slice *parts, size_t count);
-size_t stream_queued(const struct stream *s); /* bytes that wait for the kernel */
+size_t stream_queued(
+    const struct stream *s); /* bytes that wait for the kernel; corked ones aren't counted */
 
 /* Between the two, writes are gathered; the last uncork sends them in as few sends as it can. They nest. An error met in
  * sending comes as on_error. */

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "tls/certs.h"
 #include "tls/ossl.h"
+#include "tls/stream_state.h"
 
 #define ALPN_MAX     128
 #define CHAIN_MAX    4
@@ -73,8 +74,7 @@ static int new_context(const SSL_METHOD *method, SSL_CTX **ret, struct diag *d)
     if (add_extras(ctx) < 0)
         return diag_set(d, ERR_NOMEM, 0, "Failed to prepare TLS: out of memory");
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION);
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_max_early_data(ctx, 0);
     SSL_CTX_set_timeout(ctx, TLS_TICKET_SECONDS);
     SSL_CTX_set_verify_depth(ctx, CHAIN_MAX);
@@ -98,6 +98,7 @@ static int trust(SSL_CTX *ctx, STACK_OF(X509) * cas, struct diag *d)
 static void client_sessions(SSL_CTX *ctx)
 {
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, tls_stream_new_session);
 }
 
 int tls_client_context(struct slice ca_pem, SSL_CTX **ret, struct diag *d)
@@ -241,19 +242,25 @@ static int limit_ticket(SSL *ssl, void *arg)
     return 1;
 }
 
-/* Of a ticket that comes back: nothing to check here, the stream looks at the certificate in it again. */
+static bool peer_expired(SSL_SESSION *session)
+{
+    const X509 *peer = SSL_SESSION_get0_peer(session);
+    return peer != NULL && cert_not_after(peer) <= clock_wall_s();
+}
+
+/* A ticket comes back: with an expired certificate in it there is a full handshake, which refuses that in its own way. */
 static SSL_TICKET_RETURN accept_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
                                        size_t name_len, SSL_TICKET_STATUS status, void *arg)
 {
     (void)ssl;
-    (void)session;
     (void)name;
     (void)name_len;
     (void)arg;
     switch (status) {
     case SSL_TICKET_SUCCESS:
     case SSL_TICKET_SUCCESS_RENEW:
-        return SSL_TICKET_RETURN_USE_RENEW; /* a ticket is used once */
+        /* Renewed: a ticket is used once (RFC 8446 §C.4). */
+        return peer_expired(session) ? SSL_TICKET_RETURN_IGNORE_RENEW : SSL_TICKET_RETURN_USE_RENEW;
     case SSL_TICKET_EMPTY:
     case SSL_TICKET_NO_DECRYPT:
         return SSL_TICKET_RETURN_IGNORE_RENEW;
