@@ -2,6 +2,7 @@
 #ifndef STILE_TESTS_RPC_PAIR_H
 #define STILE_TESTS_RPC_PAIR_H
 
+#include "base/clock.h"
 #include "loop/stream_pair.h"
 #include "rpc/client.h"
 #include "rpc/server.h"
