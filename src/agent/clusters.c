@@ -287,19 +287,19 @@ struct member *clusters_find(struct clusters *c, const char *profile)
     return NULL;
 }
 
-static size_t zone_count(const struct member *m)
+size_t member_zone_count(const struct member *m)
 {
     return m->listing != NULL && m->listing->cluster != NULL ? m->listing->cluster->n_dns_zones
                                                              : m->profile->cluster.zone_count;
 }
 
-static const char *zone_at(const struct member *m, size_t i)
+const char *member_zone(const struct member *m, size_t i)
 {
     return m->listing != NULL && m->listing->cluster != NULL ? m->listing->cluster->dns_zones[i]
                                                              : m->profile->cluster.zones[i];
 }
 
-static const char *range_of(const struct member *m)
+const char *member_range(const struct member *m)
 {
     return m->listing != NULL && m->listing->cluster != NULL ? m->listing->cluster->ipv4_cidr_range
                                                              : m->profile->cluster.ipv4_range;
@@ -331,51 +331,13 @@ struct member *clusters_for_name(struct clusters *c, const char *fqdn)
         struct member *m = c->members[i];
         if (has_app(m, fqdn))
             return m;
-        for (size_t z = 0; z < zone_count(m); z++) {
-            size_t len = strlen(zone_at(m, z));
-            if (len > longest && in_zone(fqdn, zone_at(m, z))) {
+        for (size_t z = 0; z < member_zone_count(m); z++) {
+            size_t len = strlen(member_zone(m, z));
+            if (len > longest && in_zone(fqdn, member_zone(m, z))) {
                 longest = len;
                 best = m;
             }
         }
     }
     return best;
-}
-
-static void add_text(struct name_list *l, const char *name)
-{
-    if (str_is_empty(name) || l->count == CLUSTERS_NAMES_MAX)
-        return;
-    for (size_t i = 0; i < l->count; i++)
-        if (str_eq_nocase(l->names[i], name))
-            return;
-    l->names[l->count++] = name;
-}
-
-void clusters_zones(struct clusters *c, struct name_list *ret)
-{
-    ret->count = 0;
-    for (size_t i = 0; i < c->count; i++)
-        for (size_t z = 0; z < zone_count(c->members[i]); z++)
-            add_text(ret, zone_at(c->members[i], z));
-}
-
-void clusters_ranges(struct clusters *c, struct name_list *ret)
-{
-    ret->count = 0;
-    for (size_t i = 0; i < c->count; i++)
-        add_text(ret, range_of(c->members[i]));
-}
-
-void clusters_forwarded(struct clusters *c, struct name_list *ret)
-{
-    ret->count = 0;
-    for (size_t i = 0; i < c->count; i++) {
-        const struct member *m = c->members[i];
-        add_text(ret, m->profile->gateway_name);
-        add_text(ret, m->profile->public_name);
-        for (size_t a = 0; m->listing != NULL && a < m->listing->n_apps; a++)
-            if (m->listing->apps[a]->web)
-                add_text(ret, m->listing->apps[a]->public_name);
-    }
 }

@@ -47,18 +47,12 @@ size_t clusters_count(const struct clusters *c);
 struct member *clusters_at(struct clusters *c, size_t index);
 /* By profile's name; NULL if it isn't there. */
 struct member *clusters_find(struct clusters *c, const char *profile);
+/* The zones that count for this member: of its list of apps if that was fetched, else of its profile. */
+size_t member_zone_count(const struct member *m);
+const char *member_zone(const struct member *m, size_t index);
+const char *member_range(const struct member *m);
+
 /* Whose name this is: an app's public name first, else the longest zone. NULL: nobody's. */
 struct member *clusters_for_name(struct clusters *c, const char *fqdn);
-
-/* Texts in lists, without duplicates; owned by the receiver's struct, pointing into members: valid as those are. */
-#define CLUSTERS_NAMES_MAX 1024
-struct name_list {
-    size_t count;
-    const char *names[CLUSTERS_NAMES_MAX];
-};
-void clusters_zones(struct clusters *c, struct name_list *ret);
-void clusters_ranges(struct clusters *c, struct name_list *ret);
-/* Gateways' own names and those of web apps: never virtual. */
-void clusters_forwarded(struct clusters *c, struct name_list *ret);
 
 #endif

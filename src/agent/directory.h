@@ -19,7 +19,24 @@ typedef void directory_resolve_fn(void *arg, int err, const app_info *info, cons
 /* cert: an X.509 for client authentication with the key that was asked for. ERR_EXPIRED, ERR_AUTH: log in again. ERR_DENIED. */
 typedef void directory_issue_fn(void *arg, int err, X509 *cert, const struct diag *d);
 
+/* Texts without duplicates. They point into what the directory keeps: valid until the next turn of the loop. */
+#define DIRECTORY_NAMES_MAX 1024
+struct name_list {
+    size_t count;
+    const char *names[DIRECTORY_NAMES_MAX];
+};
+
+/* What the engine is to serve, of all clusters together. */
+struct directory_zones {
+    struct name_list zones;
+    struct name_list ranges;
+    struct name_list forwarded; /* never virtual: gateways' own names, and those of web apps */
+};
+
 struct directory_ops {
+    void (*zones)(void *self, struct directory_zones *ret);
+    /* Whether the user is logged in where this app is: 0, or ERR_EXPIRED, ERR_AUTH with the remedy. */
+    int (*check)(void *self, const app_key *key, struct diag *d);
     /* fqdn: lower case, no last dot. */
     int (*resolve)(void *self, const char *fqdn, directory_resolve_fn *done, void *arg,
                    struct diag *d);

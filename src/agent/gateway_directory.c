@@ -25,6 +25,13 @@ struct question {
     uint8_t spki[]; /* of issue */
 };
 
+static int logged_out(const char *profile, struct diag *d)
+{
+    return diag_set(d, ERR_AUTH, 0,
+                    "You are not logged in to %s any more; log in with: stile login --profile %s",
+                    profile, profile);
+}
+
 static int gateway_lied(const struct member *m, const char *what, struct diag *d)
 {
     return diag_set(d, ERR_PROTOCOL, 0,
@@ -197,10 +204,7 @@ static int issue(void *self, const app_key *key, uint16_t port, struct slice spk
     struct clusters *c = self;
     struct member *m = clusters_find(c, key->profile);
     if (m == NULL)
-        return diag_set(d, ERR_AUTH, 0,
-                        "You are not logged in to %s any more; log in with: "
-                        "stile login --profile %s",
-                        key->profile, key->profile);
+        return logged_out(key->profile, d);
     if (profile_expired(m->profile))
         return profile_log_in_again(m->profile, d);
     struct question *q = question_new(c, key->profile, key->name, spki);
@@ -216,7 +220,43 @@ static int issue(void *self, const app_key *key, uint16_t port, struct slice spk
     return r < 0 ? call_failed(q, m, r, d) : 0;
 }
 
-static const struct directory_ops ops = {.resolve = resolve, .issue = issue};
+static int check(void *self, const app_key *key, struct diag *d)
+{
+    struct member *m = clusters_find(self, key->profile);
+    if (m == NULL)
+        return logged_out(key->profile, d);
+    return profile_expired(m->profile) ? profile_log_in_again(m->profile, d) : 0;
+}
+
+static void add_name(struct name_list *l, const char *name)
+{
+    if (str_is_empty(name) || l->count == DIRECTORY_NAMES_MAX)
+        return;
+    for (size_t i = 0; i < l->count; i++)
+        if (str_eq_nocase(l->names[i], name))
+            return;
+    l->names[l->count++] = name;
+}
+
+static void zones(void *self, struct directory_zones *ret)
+{
+    struct clusters *c = self;
+    ret->zones.count = ret->ranges.count = ret->forwarded.count = 0;
+    for (size_t i = 0; i < clusters_count(c); i++) {
+        const struct member *m = clusters_at(c, i);
+        for (size_t z = 0; z < member_zone_count(m); z++)
+            add_name(&ret->zones, member_zone(m, z));
+        add_name(&ret->ranges, member_range(m));
+        add_name(&ret->forwarded, m->profile->gateway_name);
+        add_name(&ret->forwarded, m->profile->public_name);
+        for (size_t a = 0; m->listing != NULL && a < m->listing->n_apps; a++)
+            if (m->listing->apps[a]->web)
+                add_name(&ret->forwarded, m->listing->apps[a]->public_name);
+    }
+}
+
+static const struct directory_ops ops = {
+    .zones = zones, .check = check, .resolve = resolve, .issue = issue};
 
 struct directory gateway_directory(struct clusters *clusters)
 {
