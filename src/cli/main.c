@@ -11,7 +11,9 @@
 /* In the order of `stile help`; commands of one group stand together. One row each. */
 /* clang-format off */
 const struct command *const cli_commands[] = {
+    &command_login,
     &command_logout,
+    &command_apps,
     &command_gateway_init,
     &command_gateway_check,
     &command_gateway_user_add,
