@@ -14,7 +14,8 @@
 
 #define MESSAGE_SIZE 1024
 /* What precedes the message, and every byte of it as \u00xx. */
-#define LINE_SIZE (256 + 6 * MESSAGE_SIZE)
+/* What precedes the message, every byte of it as \u00xx, and fields. */
+#define LINE_SIZE (256 + 6 * MESSAGE_SIZE + 4096)
 
 static _Atomic(const char *) current_component = "stile";
 static atomic_int current_level = LOG_WARN;
@@ -139,7 +140,35 @@ static void put_json(struct wr *w, const char *text)
     wr_u8(w, '"');
 }
 
-static void put_line(struct wr *w, enum log_level level, const char *message)
+static void put_number(struct wr *w, uint64_t number)
+{
+    char digits[24];
+    str_format(digits, sizeof(digits), "%llu", (unsigned long long)number);
+    put_str(w, digits);
+}
+
+/* Whole or not at all. */
+static void put_field(struct wr *w, const struct log_field *f)
+{
+    struct wr before = *w;
+    bool json = log_format() == LOG_JSON;
+    put_str(w, json ? "," : " ");
+    if (json)
+        put_json(w, f->name);
+    else
+        put_text(w, f->name);
+    put_str(w, json ? ":" : "=");
+    if (f->text == NULL)
+        put_number(w, f->number);
+    else if (json || strpbrk(f->text, " \"=") != NULL || f->text[0] == '\0')
+        put_json(w, f->text);
+    else
+        put_text(w, f->text);
+    if (w->bad)
+        *w = before;
+}
+
+static void put_head(struct wr *w, enum log_level level, const char *message)
 {
     const char *component = atomic_load(&current_component);
     char time[CLOCK_TEXT_SIZE];
@@ -153,7 +182,6 @@ static void put_line(struct wr *w, enum log_level level, const char *message)
         put_json(w, component);
         put_str(w, ",\"message\":");
         put_json(w, message);
-        put_str(w, "}\n");
         return;
     }
     put_str(w, time);
@@ -163,7 +191,6 @@ static void put_line(struct wr *w, enum log_level level, const char *message)
     put_text(w, component);
     put_str(w, ": ");
     put_text(w, message);
-    put_str(w, "\n");
 }
 
 /* One write per line, so that lines of several threads and processes don't mix. What can't be
@@ -180,6 +207,28 @@ static void write_all(int fd, struct slice s)
     }
 }
 
+static void write_line(enum log_level level, const char *message, const struct log_field *fields,
+                       size_t count)
+{
+    uint8_t line[LINE_SIZE];
+    const char *end = log_format() == LOG_JSON ? "}\n" : "\n";
+    struct wr w = wr_init(line, sizeof(line) - strlen(end));
+    put_head(&w, level, message);
+    for (size_t i = 0; i < count; i++)
+        put_field(&w, &fields[i]);
+    memcpy(line + wr_len(&w), end, strlen(end));
+    write_all(atomic_load(&current_fd), slice_of(line, wr_len(&w) + strlen(end)));
+}
+
+void log_event(enum log_level level, const char *message, const struct log_field *fields,
+               size_t count)
+{
+    int saved_errno = errno;
+    if (log_enabled(level))
+        write_line(level, message, fields, count);
+    errno = saved_errno;
+}
+
 void log_write(enum log_level level, const char *fmt, ...)
 {
     if (!log_enabled(level))
@@ -194,9 +243,6 @@ void log_write(enum log_level level, const char *fmt, ...)
         str_format(message, sizeof(message), "(message can't be formatted: %.64s)", fmt);
     if (n >= (int)sizeof(message))
         memcpy(message + sizeof(message) - 4, "...", 4);
-    uint8_t line[LINE_SIZE];
-    struct wr w = wr_init(line, sizeof(line));
-    put_line(&w, level, message);
-    write_all(atomic_load(&current_fd), slice_of(line, wr_len(&w)));
+    write_line(level, message, NULL, 0);
     errno = saved_errno;
 }

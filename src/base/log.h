@@ -24,6 +24,16 @@ int log_format_parse(const char *s, enum log_format *ret_format); /* text json *
 
 PRINTF_LIKE(2, 3) void log_write(enum log_level level, const char *fmt, ...);
 
+/* An event with fields: " name=value" after the message in text, members of their own in JSON. What doesn't fit into a line is
+ * left out. */
+struct log_field {
+    const char *name; /* not "time", "level", "component" or "message" */
+    const char *text; /* NULL: the number is meant */
+    uint64_t number;
+};
+void log_event(enum log_level level, const char *message, const struct log_field *fields,
+               size_t count);
+
 #define log_debug(...)                                                                             \
     do {                                                                                           \
         if (log_enabled(LOG_DEBUG))                                                                \

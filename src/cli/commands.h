@@ -7,6 +7,7 @@
 extern const struct command command_apps;
 extern const struct command command_gateway_check;
 extern const struct command command_gateway_init;
+extern const struct command command_gateway_run;
 extern const struct command command_gateway_user_add;
 extern const struct command command_gateway_user_list;
 extern const struct command command_gateway_user_passwd;

@@ -16,6 +16,7 @@ const struct command *const cli_commands[] = {
     &command_apps,
     &command_gateway_init,
     &command_gateway_check,
+    &command_gateway_run,
     &command_gateway_user_add,
     &command_gateway_user_list,
     &command_gateway_user_passwd,

@@ -19,4 +19,7 @@ int password_hash(struct slice password, char hash[STATE_HASH_SIZE]);
 /* Blocks. 0, ERR_AUTH: it is another one; ERR_NOMEM; ERR_FORMAT: the hash is damaged. */
 int password_verify(struct slice password, const char *hash);
 
+/* A hash of the same cost that no password has: for users who don't exist. */
+extern const char password_nobody[STATE_HASH_SIZE];
+
 #endif
