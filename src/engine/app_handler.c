@@ -374,7 +374,7 @@ static void refuse_unknown(struct tcp_flow *flow, const char *why)
     tcp_refuse(flow, clock_mono_ns());
 }
 
-void app_handler_on_syn(struct worker *w, struct tcp_flow *flow)
+static void on_syn(struct worker *w, struct tcp_flow *flow)
 {
     struct names_app *app = names_by_addr(w->shared->names, &tcp_flow_server(flow)->addr);
     if (app == NULL) {
@@ -401,7 +401,7 @@ void app_handler_on_syn(struct worker *w, struct tcp_flow *flow)
         refuse(c, VERDICT(FAILED), err_text(r));
 }
 
-void app_handler_stop(struct worker *w)
+static void stop(struct worker *w)
 {
     LIST_FOR_EACH (node, &w->conns) {
         struct conn *c = LIST_ENTRY(node, struct conn, node);
@@ -413,3 +413,5 @@ void app_handler_stop(struct worker *w)
         conn_free(c);
     }
 }
+
+const struct worker_ops app_handler_ops = {.on_syn = on_syn, .stop = stop};

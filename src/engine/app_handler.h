@@ -12,9 +12,6 @@
 
 #include "engine/worker.h"
 
-/* A new flow to an address that isn't the DNS server's. Worker's thread. */
-void app_handler_on_syn(struct worker *w, struct tcp_flow *flow);
-/* Resets and frees every connection of the worker. */
-void app_handler_stop(struct worker *w);
+extern const struct worker_ops app_handler_ops;
 
 #endif

@@ -10,9 +10,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/app_handler.h"
 #include "engine/control.h"
 #include "engine/sandbox.h"
-#include "engine/worker.h"
 #include "loop/timer.h"
 #include "platform/fdpass.h"
 
@@ -146,7 +146,7 @@ static int start_workers(struct engine *e)
 {
     int r = 0;
     for (unsigned i = 0; r == 0 && i < e->link_count; i++) {
-        r = worker_new(&e->shared, e->links[i], i, &e->workers[i]);
+        r = worker_new(&e->shared, &app_handler_ops, e->links[i], i, &e->workers[i]);
         if (r == 0) {
             e->links[i] = NULL;
             e->worker_count++;

@@ -6,7 +6,6 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "engine/app_handler.h"
 #include "engine/dns_flow.h"
 #include "engine/relay.h"
 
@@ -151,7 +150,7 @@ static void on_syn(void *arg, struct tcp_flow *flow)
     if (server->port == DNS_PORT && names_is_dns(w->shared->names, &server->addr))
         dns_flow_on_syn(w, flow);
     else
-        app_handler_on_syn(w, flow);
+        w->ops->on_syn(w, flow);
 }
 
 static void on_dns(void *arg, const struct udp_datagram *datagram)
@@ -176,12 +175,14 @@ static int handles_init(struct worker *w)
     return 0;
 }
 
-int worker_new(struct shared *shared, struct link *link, unsigned index, struct worker **ret)
+int worker_new(struct shared *shared, const struct worker_ops *ops, struct link *link,
+               unsigned index, struct worker **ret)
 {
     struct worker *w = NEW(struct worker);
     if (w == NULL)
         return ERR_NOMEM;
     w->shared = shared;
+    w->ops = ops;
     w->index = index;
     list_init(&w->burst);
     list_init(&w->conns);
@@ -240,7 +241,7 @@ static void run_stop(struct task *t, void *receiver)
 {
     struct worker *w = receiver;
     mem_free(CONTAINER_OF(t, struct order, task));
-    app_handler_stop(w);
+    w->ops->stop(w);
     dns_flow_stop(w);
     settle(w);
     if (w->polling)

@@ -13,9 +13,18 @@
 #define WORKERS_MAX       CHANNEL_QUEUES_MAX
 #define WORKER_STRAYS_MAX 256 /* packets on their way between workers, per sender */
 
+struct worker;
+
+/* What becomes of flows that aren't DNS. */
+struct worker_ops {
+    void (*on_syn)(struct worker *w, struct tcp_flow *flow);
+    void (*stop)(struct worker *w); /* resets and frees all that on_syn began */
+};
+
 struct worker {
     /* set before the thread starts */
     struct shared *shared;
+    const struct worker_ops *ops;
     unsigned index;
     struct worker *const *peers; /* all workers of this engine, this one included */
     unsigned peer_count;
@@ -33,14 +42,15 @@ struct worker {
     struct timer timer;
     uint64_t armed;        /* what the timer waits for, monotonic ns */
     struct list burst;     /* relays to settle */
-    struct list conns;     /* of app_handler */
+    struct list conns;     /* of ops */
     struct list dns_flows; /* of dns_flow */
     atomic_uint strays;    /* of ours, with others */
     bool running;          /* the thread was started */
 };
 
 /* link is taken on success. Nothing runs yet; other threads may post to the mailbox already. */
-int worker_new(struct shared *shared, struct link *link, unsigned index, struct worker **ret);
+int worker_new(struct shared *shared, const struct worker_ops *ops, struct link *link,
+               unsigned index, struct worker **ret);
 /* Starts the thread, which waits for worker_go. */
 int worker_start(struct worker *w, struct worker *const *peers, unsigned peer_count);
 /* Lets it read packets. Any thread. */
