@@ -137,7 +137,7 @@ static bool take_messages(struct rpc_pending *p)
 static void end_unary(struct rpc_pending *p)
 {
     struct slice body;
-    ProtobufCMessage *reply;
+    ProtobufCMessage *reply = NULL;
     int r = rpc_message_next(buf_slice(&p->x.in), RPC_MESSAGE_MAX, &body);
     if (r == 0 && body.len + RPC_PREFIX_SIZE != buf_len(&p->x.in))
         r = ERR_FORMAT;

@@ -21,8 +21,8 @@ struct outcome {
     enum rpc_status status;
     char text[512];
     unsigned messages;
-    size_t bytes;   /* of all messages */
-    uint32_t value; /* of a Number */
+    size_t bytes;          /* of all messages */
+    uint32_t value;        /* of a Number */
     unsigned cancel_after; /* messages; 0: not at all */
     struct rpc_pending *pending;
 };
