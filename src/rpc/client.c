@@ -89,9 +89,10 @@ static bool deliver(struct rpc_pending *p, const ProtobufCMessage *reply)
     p->calling = true;
     p->on_reply(p->arg, RPC_OK, "", reply);
     p->calling = false;
-    if (p->canceled)
-        mem_free(p);
-    return !p->canceled;
+    if (!p->canceled)
+        return true;
+    mem_free(p);
+    return false;
 }
 
 static void end_bad_message(struct rpc_pending *p, int err)
