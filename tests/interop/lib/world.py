@@ -1,0 +1,452 @@
+"""The world of an interop test: a client's machine and, behind it, servers that only a gateway reaches.
+
+    this namespace (the client's machine)          a second one (the servers')
+    ┌──────────────────────────────────────┐       ┌─────────────────────────────┐
+    │ dnsmasq 127.0.0.1:53, the upstream   │       │ gateway (its listener is    │
+    │ stile login, run, proxy, status …    │──────►│ out here) → servers.py on   │
+    │ 127.0.0.1:7443, the gateway's socket │       │ 127.0.0.1 and ::1           │
+    └──────────────────────────────────────┘       └─────────────────────────────┘
+
+Made by the harness inside fresh namespaces; everything lies in DIR, on a tmpfs. Commands of stile run as an ordinary user
+(UID) where the tests run as root, unless a test wants root.
+"""
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOOLS = os.path.join(HERE, "..", "..", "tools")
+DIR = "/run/stile-test"
+UID = 1500
+ZONE = "demo.stile.test"
+GATEWAY = "127.0.0.1:7443"
+SERVERS = "127.0.0.1"
+PASSWORD = "correct horse battery staple"
+CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1
+
+CONFIG = """\
+cluster: demo
+listen: "{gateway}"
+public_addr: "{gateway}"
+names: [localhost, "::1"]
+state: state.db
+dns_zones: [{zone}]
+ipv4_range: 100.64.0.0/10
+apps:
+{apps}"""
+
+# Name, target, ports, who.
+APPS = [
+    ("echo", SERVERS + ":7001", "[7001]", "{users: [alice]}"),
+    ("digest", SERVERS + ":7002", "[7002]", "{groups: [everyone]}"),
+    ("first", SERVERS + ":7003", "[7003]", "{groups: [everyone]}"),
+    ("last", SERVERS + ":7004", "[7004]", "{groups: [everyone]}"),
+    ("slow", SERVERS + ":7005", "[7005]", "{groups: [everyone]}"),
+    ("reset", SERVERS + ":7006", "[7006]", "{groups: [everyone]}"),
+    ("bulk", SERVERS + ":7007", "[7007]", "{groups: [staff]}"),
+    ("ranges", SERVERS, "[7002, 8000-8005]", "{groups: [everyone]}"),
+    ("any", SERVERS, "any", "{groups: [everyone]}"),
+    ("six", "[::1]:7001", "[7001]", "{groups: [everyone]}"),
+    ("down", SERVERS + ":7999", "[7999]", "{groups: [everyone]}"),
+    ("far", "192.0.2.1:80", "[80]", "{groups: [everyone]}"),
+    ("bobs", SERVERS + ":7001", "[7001]", "{users: [bob]}"),
+]
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Failed(Exception):
+    """What a test finds wrong."""
+
+
+class Skip(Exception):
+    """Why a test can't be done here."""
+
+
+def wait_until(condition, what, seconds=10.0, step=0.05):
+    """The first true value of condition(); Failed if none comes in time."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failed(f"waited {seconds} s for this in vain: {what}")
+        time.sleep(step)
+
+
+def alive(pid):
+    """Whether a process runs; one that only waits to be reaped doesn't."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def command_line(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+            return file.read().split("\0")[:-1]
+    except OSError:
+        return []
+
+
+def processes():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and alive(int(name))]
+
+
+def resident_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        return int(next(line.split()[1] for line in file if line.startswith("VmRSS:")))
+
+
+class Result:
+    """What a command did."""
+
+    def __init__(self, done, seconds):
+        self.status, self.out, self.err, self.seconds = done.returncode, done.stdout, done.stderr, seconds
+
+    def __repr__(self):
+        return f"status {self.status} after {self.seconds:.2f} s\nout: {self.out}\nerr: {self.err}"
+
+    def json(self):
+        try:
+            return json.loads(self.out)
+        except ValueError:
+            raise Failed(f"this is no JSON: {self!r}") from None
+
+
+class Session:
+    """A `stile run` that stays: its program does what the test asks for (inside.py)."""
+
+    def __init__(self, world, options, **how):
+        self.log_path = os.path.join(DIR, f"session-{world.next_number()}.log")
+        self.log = open(self.log_path, "wb")
+        command = [world.stile, "run", *options, "--", sys.executable, os.path.join(DIR, "lib", "inside.py")]
+        self.process = world.spawn(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, **how)
+        self.log.close()
+        if json.loads(self.process.stdout.readline() or b"{}") != {"value": "ready"}:
+            self.process.wait()
+            raise Failed(f"stile run didn't start its program (status {self.process.returncode}): {self.messages()}")
+
+    def call(self, function, **arguments):
+        """The value that a function of inside.py returned; Failed if it raised."""
+        self.process.stdin.write(json.dumps([function, arguments]).encode() + b"\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise Failed(f"the program in stile run has ended: {self.messages()}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise Failed(answer["error"])
+        return answer["value"]
+
+    def connect(self, app, port, **arguments):
+        return self.call("connect", host=f"{app}.{ZONE}", port=port, **arguments)
+
+    def messages(self):
+        """What stile run has said on standard error."""
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def child(self, role):
+        """The pid of the session's engine or launcher."""
+        for pid in processes():
+            words = command_line(pid)
+            if len(words) > 1 and os.path.basename(words[0]) == "stile" and words[1] == role and self._ours(pid):
+                return pid
+        raise Failed(f"there is no {role}: {[command_line(pid) for pid in processes()]}")
+
+    def _ours(self, pid):
+        while pid > 1:
+            if pid == self.process.pid:
+                return True
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+                pid = int(file.read().rpartition(")")[2].split()[1])
+        return False
+
+    def end(self):
+        """Ends the program by closing its input; the exit status of stile run."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            try:
+                pipe.close()
+            except OSError:
+                pass
+        try:
+            return self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Failed(f"stile run didn't end with its program: {self.messages()}") from None
+
+
+class Gateway:
+    """`stile gateway run`, socket-activated: the listener out here, the process among the servers."""
+
+    def __init__(self, world):
+        self.world = world
+        self.process = None
+        self.log_path = os.path.join(DIR, "gateway.log")
+        self.config_path = os.path.join(DIR, "gateway", "gateway.yaml")
+        self.ca = os.path.join(DIR, "gateway", "ca", "ca.pem")
+
+    def init(self):
+        self.world.admin("gateway", "init", os.path.join(DIR, "gateway"), "--name", "demo")
+        self.configure(APPS)
+        for user, groups in (("alice", ["staff"]), ("bob", [])):
+            words = [word for group in groups for word in ("--group", group)]
+            self.world.admin("gateway", "user", "add", user, "--config", self.config_path, *words,
+                             "--password-file", "-", text=PASSWORD + "\n")
+
+    def configure(self, apps):
+        """Writes the configuration; a running gateway reads it again."""
+        rows = [f'  - {{name: {name}, public_name: {name}.{ZONE}, target: "{target}", ports: {ports}, allow: {allow}}}\n'
+                for name, target, ports, allow in apps]
+        rows.append(f"  - {{name: dash, public_name: dash.{ZONE}, web: true}}\n")
+        with open(self.config_path, "w", encoding="ascii") as file:
+            file.write(CONFIG.format(gateway=GATEWAY, zone=ZONE, apps="".join(rows)))
+        if self.process is not None:
+            self.process.send_signal(signal.SIGHUP)
+            time.sleep(0.5)
+
+    def start(self, *words, address=GATEWAY):
+        ready = os.path.join(DIR, "gateway.address")
+        with open(self.log_path, "ab") as log:
+            self.process = self.world.spawn(
+                [sys.executable, os.path.join(TOOLS, "listen_fd.py"), address, ready, "nsenter",
+                 f"--net=/proc/{self.world.holder.pid}/ns/net", "--", self.world.stile, "gateway", "run", "--config",
+                 self.config_path, "-v", *words], as_root=True, stdout=log, stderr=log)
+        wait_until(lambda: self._answers(address), "the gateway's TLS port")
+
+    def _answers(self, address):
+        if self.process.poll() is not None:
+            raise Failed(f"the gateway has ended: {self.messages()}")
+        done = subprocess.run(["openssl", "s_client", "-connect", address, "-alpn", "h2", "-brief"], input=b"",
+                              capture_output=True, timeout=10, check=False)
+        return b"TLSv1.3" in done.stderr + done.stdout
+
+    def stop(self, how=signal.SIGTERM):
+        if self.process is None:
+            return
+        self.process.send_signal(how)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Failed(f"the gateway didn't end on signal {how}") from None
+        finally:
+            self.process = None
+
+    def messages(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+
+class World:
+    def __init__(self, as_root=False, log_in=True):
+        self.identity_root = as_root
+        self.may_be_user = os.environ["STILE_WORLD"] == "root"
+        self.sessions = []
+        self.numbers = 0
+        self._make_dir()
+        self._make_tun()
+        self._make_resolver()
+        self._make_servers()
+        self.gateway = Gateway(self)
+        self.gateway.init()
+        self.gateway.start()
+        if log_in:
+            self.log_in()
+
+    # ---- making it ----
+
+    def _make_dir(self):
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True)
+        os.mkdir(DIR, 0o755)
+        self.stile = os.path.join(DIR, "stile")
+        shutil.copy(os.environ["STILE"], self.stile)
+        shutil.copytree(HERE, os.path.join(DIR, "lib"))
+        self.home = os.path.join(DIR, "home")
+        os.mkdir(self.home, 0o700)
+        if self._drops():
+            os.chown(self.home, UID, UID)
+
+    def _make_tun(self):
+        """A device that anyone may open, as on an ordinary Debian."""
+        if self.may_be_user:
+            try:
+                os.mknod(os.path.join(DIR, "tun"), 0o020666, os.makedev(10, 200))
+                os.chmod(os.path.join(DIR, "tun"), 0o666)
+                subprocess.run(["mount", "--bind", os.path.join(DIR, "tun"), "/dev/net/tun"], check=True)
+            except (OSError, subprocess.CalledProcessError):
+                pass
+        try:
+            os.close(os.open("/dev/net/tun", os.O_RDWR))
+        except OSError as error:
+            raise Skip(f"/dev/net/tun can't be opened here: {error.strerror}") from None
+
+    def _make_resolver(self):
+        real = os.path.realpath("/etc/resolv.conf")
+        own = os.path.join(DIR, "resolv.conf")
+        with open(own, "w", encoding="ascii") as file:
+            file.write("nameserver 127.0.0.1\n")
+        if real.startswith("/run/"):
+            os.makedirs(os.path.dirname(real), exist_ok=True)
+            shutil.copy(own, real)
+        elif os.path.exists(real):
+            subprocess.run(["mount", "--bind", own, real], check=True)
+        else:
+            raise Skip("there is no /etc/resolv.conf to put another one over")
+        self.dnsmasq = self.spawn(
+            ["dnsmasq", "--keep-in-foreground", "--user=root", "--conf-file=/dev/null", "--pid-file=", "--no-resolv",
+             "--no-hosts", "--log-facility=-", "--log-queries", "--bind-interfaces", "--listen-address=127.0.0.1", "--local=/test/",
+             "--address=/outside.test/192.0.2.77", "--address=/outside.test/2001:db8::77", f"--address=/dash.{ZONE}/192.0.2.78",
+             f"--txt-record=text.{ZONE},from upstream", "--port=53"], as_root=True,
+            stdout=open(os.path.join(DIR, "dnsmasq.log"), "wb"), stderr=subprocess.STDOUT)
+        wait_until(lambda: b"status: NOERROR" in subprocess.run(
+            ["dig", "+tries=1", "+time=1", "@127.0.0.1", "outside.test"], stdout=subprocess.PIPE, check=False).stdout, "dnsmasq")
+
+    def _make_servers(self):
+        self.holder = self.spawn(["unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep 3600"],
+                                 as_root=True, stdout=subprocess.PIPE)
+        if self.holder.stdout.readline() != b"up\n":
+            raise Skip("a network namespace can't be made within another")
+        ready = os.path.join(DIR, "servers.ready")
+        self.servers = self.spawn([sys.executable, os.path.join(HERE, "servers.py"), SERVERS, ready], as_root=True,
+                                  among_servers=True, stderr=open(os.path.join(DIR, "servers.log"), "wb"))
+        wait_until(lambda: os.path.exists(ready), "servers.py")
+
+    # ---- processes ----
+
+    def next_number(self):
+        self.numbers += 1
+        return self.numbers
+
+    def _drops(self):
+        return self.may_be_user and not self.identity_root
+
+    def _before_exec(self, as_root, among_servers):
+        """What a child does first. Closed over plain values: it runs between fork and exec."""
+        namespace = f"/proc/{self.holder.pid}/ns/net" if among_servers else None
+        drop = self._drops() and not as_root
+
+        def prepare():
+            if namespace is not None:
+                fd = os.open(namespace, os.O_RDONLY)
+                if libc.setns(fd, CLONE_NEWNET) != 0:
+                    os._exit(125)
+                os.close(fd)
+            if drop:
+                os.setgroups([])
+                os.setresgid(UID, UID, UID)
+                os.setresuid(UID, UID, UID)
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        return prepare
+
+    def environment(self, **more):
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("STILE", "LISTEN_", "XDG_", "DBUS_", "PG", "MALLOC_"))}
+        env.update(STILE_HOME=self.home, HOME=DIR, LC_ALL="C.UTF-8", TERM="xterm")
+        env.update(more)
+        return env
+
+    def spawn(self, command, as_root=False, among_servers=False, env=None, **how):
+        """Starts a process; as_root: not as the ordinary user."""
+        how.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.Popen(command, preexec_fn=self._before_exec(as_root, among_servers), cwd="/",
+                                env=self.environment(**(env or {})), **how)
+
+    def command(self, argv, text="", timeout=30, **how):
+        """Runs a command to its end."""
+        start = time.monotonic()
+        process = self.spawn(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
+        try:
+            out, err = process.communicate(text.encode(), timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise Failed(f"{' '.join(argv)}: not done after {timeout} s: {out!r} {err!r}") from None
+        done = subprocess.CompletedProcess(argv, process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+        return Result(done, time.monotonic() - start)
+
+    def stile_command(self, *words, **how):
+        return self.command([self.stile, *words], **how)
+
+    def admin(self, *words, **how):
+        """A command of the gateway's administrator, which must succeed."""
+        result = self.stile_command(*words, as_root=True, **how)
+        if result.status != 0:
+            raise Failed(f"stile {' '.join(words)}: {result!r}")
+        return result
+
+    # ---- what users do ----
+
+    def log_in(self, user="alice", password=PASSWORD, **how):
+        result = self.stile_command("login", "--gateway", GATEWAY, "--user", user, "--ca", self.gateway.ca,
+                                    "--password-file", "-", text=password + "\n", **how)
+        if result.status != 0:
+            raise Failed(f"stile login: {result!r}")
+        return result
+
+    def run(self, *cmd, options=(), **how):
+        """`stile run -- CMD` to its end."""
+        return self.stile_command("run", *options, "--", *cmd, **how)
+
+    def session(self, *options, **how):
+        """A `stile run` that stays until the test's end."""
+        session = Session(self, options, **how)
+        self.sessions.append(session)
+        return session
+
+    def connections(self):
+        """What `stile connections --json` lists."""
+        return self.stile_command("connections", "--json").json()["connections"]
+
+    def connection(self, app, port, verdict=None, seconds=5):
+        """The newest connection record of an app and port, with this verdict, as soon as there is one."""
+        def newest():
+            found = [c for c in self.connections() if c["name"] == f"{app}.{ZONE}" and c["port"] == port]
+            found = [c for c in found if verdict is None or c["verdict"] == verdict]
+            return max(found, key=lambda c: c["started_us"], default=None)
+        try:
+            return wait_until(newest, "a record", seconds, 0.2)
+        except Failed:
+            raise Failed(f"no record of {app}:{port} with verdict {verdict} in {self.connections()}") from None
+
+    # ---- ends ----
+
+    def end_sessions(self):
+        for session in self.sessions:
+            if session.process.poll() is None:
+                session.process.terminate()
+                try:
+                    session.process.wait(5)
+                except subprocess.TimeoutExpired:
+                    session.process.kill()
+                    session.process.wait()
+        self.sessions = []
+
+    def logs(self):
+        """The ends of all logs, for the report of a failure."""
+        text = ""
+        for name in sorted(os.listdir(DIR)):
+            if name.endswith(".log"):
+                with open(os.path.join(DIR, name), encoding="utf-8", errors="replace") as file:
+                    text += f"\n--- {name}\n" + "".join(file.readlines()[-12:])
+        return text
+
+    def stop(self):
+        self.end_sessions()
+        self.gateway.stop()
+        for process in (self.servers, self.holder, self.dnsmasq):
+            process.kill()
+            process.wait()
