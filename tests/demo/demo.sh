@@ -182,7 +182,7 @@ start_digest() {
 write_config() {
     cat >"$work/gateway/gateway.yaml" <<END
 cluster: demo
-listen: "127.0.0.1:0"
+listen: "127.0.0.1:443"
 public_addr: "$1"
 names: [localhost]
 state: state.db

@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+"""usage: test_man.py STILE MAN_DIR
+
+What `stile help` tells and what the man page tells agree: the same commands, and the same options of each.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+TOGETHER = {"home", "verbose", "log-format", "help", "json"}
+
+
+def helped(stile, *words):
+    return subprocess.run([stile, "help", *words], check=True, capture_output=True, text=True).stdout
+
+
+def commands_in_help(stile):
+    return re.findall(r"^  stile ((?:[a-z]+ )*[a-z]+)  ", helped(stile), re.MULTILINE)
+
+
+def options_in_help(stile, command):
+    text = helped(stile, *command.split())
+    return set(re.findall(r"^ +(?:-\w, )?--([a-z0-9-]+)", text, re.MULTILINE)) - TOGETHER
+
+
+def options_in_man(lines):
+    found = set()
+    for line in lines:
+        if line.startswith(".It Fl"):
+            found.update(re.findall(r"Fl -([a-z0-9-]+)", line))
+    return found
+
+
+def commands_in_man(path):
+    """Name of each command: the options that its section lists."""
+    sections, name = {}, None
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            if line.startswith(".Ss stile "):
+                name = re.match(r"\.Ss stile ((?:[a-z]+(?: |$))+)", line.rstrip()).group(1).strip()
+                sections[name] = []
+            elif line.startswith(".Sh"):
+                name = None
+            elif name is not None:
+                sections[name].append(line.rstrip())
+    return {name: options_in_man(lines) for name, lines in sections.items()}
+
+
+def shared_in_man(path):
+    with open(path, encoding="utf-8") as file:
+        return options_in_man(file.read().split(".Ss", 1)[0].splitlines())
+
+
+def report(number, name, wrong):
+    print(f"{'not ok' if wrong else 'ok'} {number} - {name}")
+    for line in wrong:
+        print(f"#   {line}")
+    return bool(wrong)
+
+
+def main(stile, man_dir):
+    page = os.path.join(man_dir, "stile.1")
+    documented = commands_in_man(page)
+    known = commands_in_help(stile)
+    wrong_commands = [f"{c}: only in help" for c in known if c not in documented]
+    wrong_commands += [f"{c}: only in the man page" for c in documented if c not in known]
+    wrong_options = []
+    for command in set(known) & set(documented):
+        helped_options = options_in_help(stile, command)
+        wrong_options += [f"{command} --{o}: only in help" for o in helped_options - documented[command]]
+        wrong_options += [f"{command} --{o}: only in the man page" for o in documented[command] - helped_options]
+    shared = shared_in_man(page) ^ TOGETHER
+    print("1..3")
+    failed = report(1, "man page and help have the same commands", wrong_commands)
+    failed |= report(2, "man page and help have the same options of each command", sorted(wrong_options))
+    failed |= report(3, "man page has the options of every command", sorted(shared))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
