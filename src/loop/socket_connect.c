@@ -117,7 +117,10 @@ static void on_writable(uv_poll_t *poll, int status, int events)
 {
     (void)events;
     struct socket_connect *c = poll->data;
-    int r = status < 0 ? status : sys_socket_pending_error(c->fd);
+    /* libuv reports a socket in error as a bad descriptor; the socket itself knows why. */
+    int r = sys_socket_pending_error(c->fd);
+    if (r == 0)
+        r = status;
     timer_stop(&c->timer);
     if (r == 0) {
         succeed(c);

@@ -41,7 +41,7 @@ def without_a_profile_every_command_says_to_log_in(world):
 
 
 def an_unknown_command_names_the_near_one(world):
-    assert_says(world.stile_command("conections"), "connections", status=2)
+    assert_says(world.stile_command("conections"), 'is it "connections"', status=2)
     assert_says(world.stile_command("run", "--bogus", "x"), "--bogus", "stile help run", status=2)
 
 
@@ -66,7 +66,7 @@ def a_wrong_ca_is_said(world):
     other = os.path.join(DIR, "other.pem")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
                     "/dev/null", "-subj", "/CN=other", "-days", "1", "-out", other], check=True, capture_output=True)
-    assert_says(log_in(world, ca=other), "CA", "--ca")
+    assert_says(log_in(world, ca=other), "another CA", "check the address and the CA")
 
 
 def a_wrong_pin_is_said_and_the_right_one_works(world):
@@ -196,7 +196,7 @@ def a_port_in_use_is_said(world):
     with socket.create_server(("127.0.0.1", 7446)):
         config = write_config("busy.yaml", open(world.gateway.config_path, encoding="ascii").read().replace(
             'listen: "127.0.0.1:7443"', 'listen: "127.0.0.1:7446"'))
-        assert_says(gateway(world, "run", "--config", config), "127.0.0.1:7446", "listen")
+        assert_says(gateway(world, "run", "--config", config), "127.0.0.1", "7446", "in use", "choose another port")
         result = world.stile_command("proxy", "echo", "--port", "7446")
         assert_says(result, "7446", "--port")
 

@@ -54,6 +54,7 @@ def _on_alarm(_signal, _frame):
 def _run_one(world, test):
     """None if it passed, else (kind, text)."""
     signal.alarm(LIMIT_S)
+    world.mark_logs()
     try:
         test(world)
         return None

@@ -196,10 +196,12 @@ class Gateway:
         self.process = None
         self.log_path = os.path.join(DIR, "gateway.log")
         self.config_path = os.path.join(DIR, "gateway", "gateway.yaml")
-        self.ca = os.path.join(DIR, "gateway", "ca", "ca.pem")
+        self.ca = os.path.join(DIR, "ca.pem")
 
     def init(self):
         self.world.admin("gateway", "init", os.path.join(DIR, "gateway"), "--name", "demo")
+        shutil.copy(os.path.join(DIR, "gateway", "ca", "ca.pem"), self.ca)
+        os.chmod(self.ca, 0o644)
         self.configure(APPS)
         for user, groups in (("alice", ["staff"]), ("bob", [])):
             words = [word for group in groups for word in ("--group", group)]
@@ -238,6 +240,8 @@ class Gateway:
             return
         self.process.send_signal(how)
         try:
+            time.sleep(0.2)
+            self.process.send_signal(how)
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.process.kill()
@@ -435,13 +439,19 @@ class World:
                     session.process.wait()
         self.sessions = []
 
+    def mark_logs(self):
+        """From here on is a new test's."""
+        self.marks = {name: os.path.getsize(os.path.join(DIR, name)) for name in os.listdir(DIR) if name.endswith(".log")}
+
     def logs(self):
-        """The ends of all logs, for the report of a failure."""
+        """What the logs have gained since mark_logs, at most their ends, for the report of a failure."""
         text = ""
-        for name in sorted(os.listdir(DIR)):
-            if name.endswith(".log"):
-                with open(os.path.join(DIR, name), encoding="utf-8", errors="replace") as file:
-                    text += f"\n--- {name}\n" + "".join(file.readlines()[-12:])
+        for name in sorted(name for name in os.listdir(DIR) if name.endswith(".log") and name != "dnsmasq.log"):
+            with open(os.path.join(DIR, name), encoding="utf-8", errors="replace") as file:
+                file.seek(self.marks.get(name, 0))
+                lines = file.readlines()[-15:]
+            if lines:
+                text += f"--- {name}\n" + "".join(lines)
         return text
 
     def stop(self):
