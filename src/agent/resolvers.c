@@ -42,9 +42,10 @@ static bool is_address(const char *text)
 
 static void add(struct resolvers *r, struct slice word)
 {
+    if (r->count == RESOLVERS_MAX)
+        return;
     char *slot = r->addrs[r->count];
-    if (r->count == RESOLVERS_MAX || str_copy_slice(slot, RESOLVER_TEXT, word) < 0 ||
-        !is_address(slot))
+    if (str_copy_slice(slot, RESOLVER_TEXT, word) < 0 || !is_address(slot))
         return;
     for (size_t i = 0; i < r->count; i++)
         if (str_eq(r->addrs[i], slot))

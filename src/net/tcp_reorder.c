@@ -81,7 +81,7 @@ static struct tcp_block range_around(const struct tcp_reorder *q, struct list *n
 static void remember_recent(struct tcp_reorder *q, struct list *node)
 {
     struct tcp_block b = range_around(q, node);
-    uint32_t kept[TCP_SACK_MAX];
+    uint32_t kept[TCP_SACK_MAX] = {0};
     size_t n = 0;
     for (size_t i = 0; i < q->recent_count && n < TCP_SACK_MAX - 1; i++) {
         if (seq_lt(q->recent[i], b.start) || seq_geq(q->recent[i], b.end))

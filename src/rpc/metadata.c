@@ -56,7 +56,7 @@ void rpc_text_encode(const char *text, char encoded[RPC_TEXT_ENCODED_SIZE])
 {
     static const char digits[] = "0123456789ABCDEF";
     size_t n = 0;
-    for (size_t i = 0; text[i] != '\0' && i < RPC_TEXT_SIZE - 1; i++) {
+    for (size_t i = 0; i < RPC_TEXT_SIZE - 1 && text[i] != '\0'; i++) {
         unsigned char c = (unsigned char)text[i];
         if (c >= 0x20 && c <= 0x7e && c != '%') {
             encoded[n++] = (char)c;

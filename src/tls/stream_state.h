@@ -43,7 +43,7 @@ struct tls_stream {
 /* Wires up a stream whose ssl is ready, and starts the handshake in the next turn. */
 void tls_stream_begin(struct tls_stream *s);
 /* Frees what tls_stream_begin hasn't seen. */
-void tls_stream_destroy(void *s);
+void tls_stream_destroy(void *arg);
 /* OpenSSL's new-session callback of our client contexts: 1 if the session was taken. */
 int tls_stream_new_session(SSL *ssl, SSL_SESSION *session);
 
