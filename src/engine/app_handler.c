@@ -143,7 +143,7 @@ static void open_conn(struct conn *c, struct stream *stream)
     c->state = CONN_OPEN;
     tcp_accept(flow, clock_mono_ns());
     tell(c, VERDICT(ESTABLISHED), NULL);
-    relay_start(&c->relay, flow, stream, &c->worker->burst, on_relay_done, c);
+    relay_start(&c->relay, flow, stream, true, &c->worker->burst, on_relay_done, c);
 }
 
 /* ---- DIALING ---- */

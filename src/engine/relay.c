@@ -10,7 +10,7 @@ static struct relay *relay_of(struct flow_handler *h)
 static void forget_burst(struct relay *r)
 {
     list_remove(&r->node);
-    r->corked = false;
+    r->in_burst = false;
 }
 
 static void drop_stream(struct relay *r, bool reset)
@@ -57,10 +57,11 @@ static void set_room(struct relay *r)
 
 static void join_burst(struct relay *r)
 {
-    if (r->corked)
+    if (r->in_burst)
         return;
-    r->corked = true;
-    stream_cork(r->stream);
+    r->in_burst = true;
+    if (r->gather)
+        stream_cork(r->stream);
     list_push_back(r->burst, &r->node);
 }
 
@@ -87,8 +88,9 @@ void relay_settle(struct list *burst)
     struct list *node;
     while ((node = list_pop_front(burst)) != NULL) {
         struct relay *r = LIST_ENTRY(node, struct relay, node);
-        r->corked = false;
-        stream_uncork(r->stream);
+        r->in_burst = false;
+        if (r->gather)
+            stream_uncork(r->stream);
         if (r->flow != NULL)
             set_room(r);
     }
@@ -99,9 +101,10 @@ static void flow_closed(struct flow_handler *h, enum tcp_end why)
     struct relay *r = relay_of(h);
     r->flow = NULL;
     if (why == TCP_END_DONE) {
-        if (r->corked) {
+        if (r->in_burst) {
             forget_burst(r);
-            stream_uncork(r->stream);
+            if (r->gather)
+                stream_uncork(r->stream);
         }
         if (stream_queued(r->stream) > 0)
             return; /* on_drain ends it */
@@ -178,7 +181,8 @@ static const struct stream_events stream_events = {
 
 /* ---- life ---- */
 
-void relay_start(struct relay *r, struct tcp_flow *flow, struct stream *stream, struct list *burst,
+void relay_start(struct relay *r, struct tcp_flow *flow, struct stream *stream, bool gather,
+                 struct list *burst,
                  void (*on_done)(void *arg, enum relay_end end, const struct diag *d), void *arg)
 {
     *r = (struct relay){
@@ -188,6 +192,7 @@ void relay_start(struct relay *r, struct tcp_flow *flow, struct stream *stream, 
                     .on_closed = flow_closed},
         .flow = flow,
         .stream = stream,
+        .gather = gather,
         .burst = burst,
         .on_done = on_done,
         .arg = arg,

@@ -32,8 +32,9 @@ struct relay {
     struct stream *stream; /* NULL once closed */
     struct list *burst;    /* the worker's list of relays to settle */
     struct list node;      /* in it while corked or with a changed room */
-    bool corked;
-    bool paused; /* the stream isn't read: no room in the ring */
+    bool gather;
+    bool in_burst; /* in the list, and corked if gather */
+    bool paused;   /* the stream isn't read: no room in the ring */
     uint64_t up;
     uint64_t down;
     void (*on_done)(
@@ -42,8 +43,10 @@ struct relay {
     void *arg;
 };
 
-/* The flow was accepted; the stream is ready and not reading. Both are taken. */
-void relay_start(struct relay *r, struct tcp_flow *flow, struct stream *stream, struct list *burst,
+/* The flow was accepted; the stream is ready and not reading. Both are taken. gather: the stream makes records (TLS), which are to leave
+ * together; a bare socket is better written at once. */
+void relay_start(struct relay *r, struct tcp_flow *flow, struct stream *stream, bool gather,
+                 struct list *burst,
                  void (*on_done)(void *arg, enum relay_end end, const struct diag *d), void *arg);
 /* Resets both sides; no event. */
 void relay_abort(struct relay *r);
