@@ -256,6 +256,7 @@ int main(int argc, char **argv)
     check_many();
     printf("1..%d\n", case_number);
     rpc_client_close(client);
+    secure_release(&secure);
     while (loop_release(&loop) < 0)
         loop_turn(&loop, true);
     return failures > 0;

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 try:
     import grpc
     from grpc_tools import protoc
@@ -260,12 +261,25 @@ class Caller:
         self.channel.close()
 
 
+def refused_without_certificate(port, pb2, pb2_grpc, tls):
+    """True if grpcio gets nowhere with the right CA but no certificate of its own."""
+    options = [("grpc.ssl_target_name_override", "localhost")]
+    with grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(read(tls, "ca.pem")), options) as channel:
+        try:
+            pb2_grpc.InteropStub(channel).Echo(pb2.Bytes(), timeout=5)
+            return False
+        except grpc.RpcError as e:
+            return e.code() == grpc.StatusCode.UNAVAILABLE
+
+
 def run_our_server(program, pb2, pb2_grpc, tls, label):
-    server = subprocess.Popen([program] + ([tls] if tls else []), stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen([program] + ([tls] if tls else []), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True)
     try:
         port = int(server.stdout.readline())
         Caller(port, pb2, pb2_grpc, tls, label).run()
+        if tls:
+            emit(refused_without_certificate(port, pb2, pb2_grpc, tls), f"{label}: no certificate, no service")
         emit(server.poll() is None, f"{label}: the server is still there")
     finally:
         server.stdin.close()
@@ -279,7 +293,7 @@ def main():
         make_certificates(directory)
         import interop_pb2
         import interop_pb2_grpc
-        for tls, kind in ((None, "plain"),):
+        for tls, kind in ((None, "plain"), (directory, "mutual TLS")):
             run_our_server(server, interop_pb2, interop_pb2_grpc, tls, f"grpcio calls us, {kind}")
             run_our_client(client, interop_pb2, interop_pb2_grpc, tls, f"we call grpcio, {kind}")
     print(f"1..{cases}")

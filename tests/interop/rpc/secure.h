@@ -3,15 +3,16 @@
 #define STILE_TESTS_INTEROP_SECURE_H
 
 #include "loop/socket.h"
+#include "tls/context.h"
 
 struct secure {
     const char *directory; /* NULL: plain TCP */
-    void *tls;             /* SSL_CTX */
-    void *cert;            /* X509 */
-    void *key;             /* EVP_PKEY */
+    SSL_CTX *ctx;
+    struct tls_identity identity;
 };
 
 int secure_init(struct secure *s, const char *directory, bool server, struct diag *d);
+void secure_release(struct secure *s);
 
 /* fd: connected, taken. done: once; the stream is the receiver's. */
 typedef void secure_done_fn(void *arg, int err, struct stream *stream, const struct diag *d);
