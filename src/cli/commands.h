@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 extern const struct command command_apps;
+extern const struct command command_engine;
 extern const struct command command_gateway_check;
 extern const struct command command_gateway_init;
 extern const struct command command_gateway_run;

@@ -23,6 +23,7 @@ const struct command *const cli_commands[] = {
     &command_gateway_user_remove,
     &command_version,
     &command_help,
+    &command_engine,
     &command_launcher,
     NULL,
 };

@@ -1,0 +1,49 @@
+/* stile engine (hidden): what `stile run` starts to read packets and speak TLS. It serves nobody and ends with its agent. */
+#include "engine/engine.h"
+
+#include "base/log.h"
+#include "cli/commands.h"
+
+static int run_engine(struct cli *cli)
+{
+    const struct engine_config config = {
+        .rpc_fd = (int)cli_number(cli, "rpc-fd", 0),
+        .dial_fd = (int)cli_number(cli, "dial-fd", 0),
+        .device_fd = (int)cli_number(cli, "device-fd", 0),
+    };
+    struct diag d = {0};
+
+    log_setup("engine", cli->verbose ? LOG_DEBUG : LOG_WARN, log_format());
+    if (engine_run(&config, &d) == 0)
+        return CLI_OK;
+    log_error("%s", d.text);
+    return CLI_FAILED;
+}
+
+static const struct option options[] = {
+    {.name = "rpc-fd",
+     .kind = OPTION_NUMBER,
+     .value_name = "N",
+     .help = "The agent's service",
+     .required = true},
+    {.name = "dial-fd",
+     .kind = OPTION_NUMBER,
+     .value_name = "N",
+     .help = "Where connected sockets come from",
+     .required = true},
+    {.name = "device-fd",
+     .kind = OPTION_NUMBER,
+     .value_name = "N",
+     .help = "Where the TUN comes from",
+     .required = true},
+    {0},
+};
+
+const struct command command_engine = {
+    .name = "engine",
+    .group = "More",
+    .summary = "Carry the bytes of a session (started by `stile run`)",
+    .options = options,
+    .hidden = true,
+    .run = run_engine,
+};
