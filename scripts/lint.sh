@@ -33,7 +33,7 @@ cppcheck_all() {
 
 man_pages() {
     local page rc=0
-    for page in docs/*.[1-8]; do
+    for page in docs/man/*.[1-8]; do
         [ ! -e "$page" ] || mandoc -T lint -W warning "$page" || rc=1
     done
     return $rc

@@ -41,7 +41,7 @@ static int from_alert(int alert, bool server, const char *peer, struct diag *d)
     }
     /* What a client says about our certificate isn't about its credentials. */
     if (server)
-        return diag_set(d, ERR_TLS, 0, "The TLS client %s refused: %s", peer, text);
+        return diag_set(d, ERR_TLS, 0, "The handshake was refused by %s: %s", peer, text);
     return diag_set(d, err, 0, "%s refused the connection: %s", peer, text);
 }
 

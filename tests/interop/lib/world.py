@@ -256,20 +256,26 @@ class Gateway:
 
 
 class World:
-    def __init__(self, as_root=False, log_in=True):
+    """bare: without a gateway and what is behind it."""
+
+    def __init__(self, as_root=False, bare=False):
         self.identity_root = as_root
         self.may_be_user = os.environ["STILE_WORLD"] == "root"
         self.sessions = []
         self.numbers = 0
+        self.marks = {}
         self._make_dir()
         self._make_tun()
         self._make_resolver()
+        self.backdrop = [self.dnsmasq]
+        if bare:
+            return
         self._make_servers()
+        self.backdrop += [self.servers, self.holder]
         self.gateway = Gateway(self)
         self.gateway.init()
         self.gateway.start()
-        if log_in:
-            self.log_in()
+        self.log_in()
 
     # ---- making it ----
 
@@ -456,7 +462,8 @@ class World:
 
     def stop(self):
         self.end_sessions()
-        self.gateway.stop()
-        for process in (self.servers, self.holder, self.dnsmasq):
+        if hasattr(self, "gateway"):
+            self.gateway.stop()
+        for process in self.backdrop:
             process.kill()
             process.wait()

@@ -1,0 +1,95 @@
+#!/usr/bin/python3
+"""usage: test_demo.py STILE
+
+The demo passes as whoever runs this, and as an ordinary user where root runs this; it leaves nothing behind, also when it
+is interrupted.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+
+DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo.sh")
+LIMIT_S = 100
+USER = 1500
+# A device that everyone may open, as on an ordinary Debian, seen by the command alone.
+AS_USER = ["unshare", "--mount", "sh", "-c",
+           'mount -t tmpfs tmpfs /mnt && mknod -m 666 /mnt/tun c 10 200 && mount --bind /mnt/tun /dev/net/tun && exec "$@"', "sh",
+           "setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups"]
+
+
+class Demo:
+    """One run, in a directory for temporary files of its own, its processes marked in their environment."""
+
+    def __init__(self, stile, prefix=()):
+        self.mark = f"STILE_DEMO_MARK={uuid.uuid4()}"
+        self.directory = tempfile.mkdtemp(prefix="stile-test-demo.")
+        os.chmod(self.directory, 0o777)
+        name, value = self.mark.split("=")
+        env = dict(os.environ, STILE=stile, TMPDIR=self.directory, HOME=self.directory, **{name: value})
+        self.process = subprocess.Popen([*prefix, DEMO], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True)
+
+    def finish(self):
+        try:
+            out, _ = self.process.communicate(timeout=LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.terminate()
+            out, _ = self.process.communicate(timeout=30)
+            out += f"\nnot done after {LIMIT_S} s"
+        return self.process.returncode, out
+
+    def left_behind(self):
+        left = [os.path.join(self.directory, name) for name in os.listdir(self.directory)]
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/environ", "rb") as file:
+                    if self.mark.encode() in file.read().split(b"\0"):
+                        left.append(open(f"/proc/{pid}/cmdline", encoding="utf-8").read().replace("\0", " "))
+            except OSError:
+                continue
+        if not left:
+            os.rmdir(self.directory)
+        return left
+
+
+def passes(stile, prefix=()):
+    demo = Demo(stile, prefix)
+    status, out = demo.finish()
+    wrong = [] if status == 0 and " 0 failed" in out.splitlines()[-1] else [f"status {status}", *out.splitlines()]
+    return wrong + [f"left behind: {what}" for what in demo.left_behind()]
+
+
+def is_interrupted(stile):
+    demo = Demo(stile)
+    time.sleep(2.5)
+    demo.process.send_signal(signal.SIGTERM)
+    status, out = demo.finish()
+    wrong = [] if status == 143 else [f"status {status}", *out.splitlines()]
+    return wrong + [f"left behind: {what}" for what in demo.left_behind()]
+
+
+def main(stile):
+    cases = [("the demo passes", lambda: passes(stile)), ("an interrupted demo leaves nothing behind", lambda: is_interrupted(stile))]
+    if os.getuid() == 0:
+        cases.append(("the demo passes as an ordinary user", lambda: passes(stile, AS_USER)))
+    if os.getuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        print("1..0 # SKIP this user can't open /dev/net/tun")
+        return 77
+    print(f"1..{len(cases)}")
+    failed = False
+    for number, (name, case) in enumerate(cases, 1):
+        wrong = case()
+        failed |= bool(wrong)
+        print(f"{'not ok' if wrong else 'ok'} {number} - {name}")
+        for line in wrong:
+            print(f"#   {line}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.path.abspath(sys.argv[1])))
