@@ -58,11 +58,12 @@ int terminal_read_secret(const char *prompt, char *text, size_t size)
     silent.c_lflag &= ~(tcflag_t)(ECHO | ICANON | ISIG);
     silent.c_cc[VMIN] = 1;
     silent.c_cc[VTIME] = 0;
-    int r = say(tty, prompt);
-    if (r == 0 && tcsetattr(tty, TCSAFLUSH, &silent) < 0)
-        r = err_from_errno(errno);
+    /* Silent before it asks: who answers at once is neither shown nor lost. */
+    int r = tcsetattr(tty, TCSAFLUSH, &silent) < 0 ? err_from_errno(errno) : 0;
     if (r == 0) {
-        r = read_line(tty, text, size);
+        r = say(tty, prompt);
+        if (r == 0)
+            r = read_line(tty, text, size);
         tcsetattr(tty, TCSAFLUSH, &before);
         (void)say(tty, "\n");
     }
