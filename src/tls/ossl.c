@@ -21,7 +21,9 @@ int ossl_fail(struct diag *d, int err, const char *what)
 
 BIO *ossl_bio(struct slice bytes)
 {
-    return bytes.len > INT_MAX ? NULL : BIO_new_mem_buf(bytes.data, (int)bytes.len);
+    /* OpenSSL takes a missing address for a mistake, here it is an empty slice's right. */
+    const void *data = bytes.len == 0 ? "" : (const void *)bytes.data;
+    return bytes.len > INT_MAX ? NULL : BIO_new_mem_buf(data, (int)bytes.len);
 }
 
 void ossl_bio_freep(BIO **bio)
