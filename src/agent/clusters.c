@@ -169,12 +169,23 @@ static bool add_new(struct clusters *c, const struct profile_names *names)
     return changed;
 }
 
+/* A profile may be replaced whole, or a file in it alone. */
+static bool is_current(const struct clusters *c, uint64_t stamp)
+{
+    if (stamp != c->stamp)
+        return false;
+    for (size_t i = 0; i < c->count; i++)
+        if (profile_stamp(c->home, c->members[i]->profile->name) != c->members[i]->profile->stamp)
+            return false;
+    return true;
+}
+
 void clusters_refresh(struct clusters *c)
 {
     struct profile_names names;
     struct diag d = {0};
     uint64_t stamp = profile_stamp(c->home, NULL);
-    if (stamp == c->stamp || c->closing)
+    if (c->closing || is_current(c, stamp))
         return;
     if (profile_list(c->home, &names, &d) < 0) {
         log_warn("%s", d.text);

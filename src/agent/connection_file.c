@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/timer.h"
@@ -105,13 +104,6 @@ void connection_file_free(struct connection_file *f)
     mem_free(f);
 }
 
-static void set_time(json_t *object, const char *key, int64_t us)
-{
-    char text[CLOCK_TEXT_SIZE];
-    clock_format(us, text);
-    json_object_set_new(object, key, us == 0 ? json_null() : json_string(text));
-}
-
 json_t *connection_to_json(const struct connection *c)
 {
     json_t *o = json_pack("{s:s, s:s, s:s, s:i}", "profile", c->profile, "app", c->app, "name",
@@ -127,8 +119,8 @@ json_t *connection_to_json(const struct connection *c)
     json_object_set_new(o, "reason", reason != NULL ? reason : json_string(""));
     json_object_set_new(o, "bytes_up", json_integer((json_int_t)c->bytes_up));
     json_object_set_new(o, "bytes_down", json_integer((json_int_t)c->bytes_down));
-    set_time(o, "started", c->started_us);
-    set_time(o, "ended", c->ended_us);
+    json_object_set_new(o, "started_us", json_integer(c->started_us));
+    json_object_set_new(o, "ended_us", json_integer(c->ended_us));
     return o;
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "tls/certs.h"
 
 /* A certificate this near to its end counts as expired. */
 #define EXPIRY_MARGIN_S 10
@@ -118,7 +119,10 @@ static int load_cert(const struct private_dir *dir, struct profile *p, struct di
     if (r < 0)
         return r;
     p->cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-    return p->cert == NULL ? damaged(p->name, "cert.pem", d) : 0;
+    if (p->cert == NULL)
+        return damaged(p->name, "cert.pem", d);
+    p->expires_s = MIN(p->expires_s, cert_not_after(p->cert));
+    return 0;
 }
 
 static int load_key(const struct private_dir *dir, struct profile *p, struct diag *d)

@@ -4,9 +4,6 @@
 #include "agent/access.h"
 #include "agent/app_text.h"
 #include "agent/profile.h"
-#include "base/buf.h"
-#include "base/mem.h"
-#include "base/str.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "loop/loop.h"
@@ -14,35 +11,17 @@
 #include "rpc/services.h"
 #include "stile/access/v1/access.pb-c.h"
 
-#define APP_ROWS_MAX 8192
-#define APP_COLUMNS  4
-
 struct apps {
     const struct cli *cli;
     struct loop *loop;
     struct home *home;
     json_t *json;
-    char **cells; /* rows of APP_COLUMNS owned texts */
-    size_t rows;
+    struct table_rows rows;
 };
 
 static void free_access(struct access **a)
 {
     access_free(*a);
-}
-
-static int add_row(struct apps *apps, const char *const *row)
-{
-    if (apps->rows == APP_ROWS_MAX)
-        return ERR_LIMIT;
-    for (size_t i = 0; i < APP_COLUMNS; i++) {
-        char *copy = mem_strdup(row[i]);
-        if (copy == NULL)
-            return ERR_NOMEM;
-        apps->cells[apps->rows * APP_COLUMNS + i] = copy;
-    }
-    apps->rows++;
-    return 0;
 }
 
 static json_t *ports_json(const Stile__Access__V1__App *app)
@@ -60,7 +39,8 @@ static int add_app(struct apps *apps, const struct profile *p, const Stile__Acce
     app_text_address(app, address);
     app_text_ports(app, ports);
     if (!apps->cli->json)
-        return add_row(apps, (const char *const[]){app->name, address, ports, p->name});
+        return table_rows_add(&apps->rows,
+                              (const char *const[]){app->name, address, ports, p->name});
     json_t *hosts = json_array();
     for (size_t i = 0; i < app->n_http_hosts; i++)
         json_array_append_new(hosts, json_string(app->http_hosts[i]));
@@ -120,20 +100,14 @@ static int collect(struct apps *apps)
 static int show(struct apps *apps, int status)
 {
     if (apps->cli->json)
-        return output_json(apps->cli, json_incref(apps->json)) == CLI_OK ? status : CLI_FAILED;
-    if (apps->rows > 1)
-        output_table((const char *const *)apps->cells, apps->rows, APP_COLUMNS);
+        return output_json(apps->cli, json_pack("{s:O}", "apps", apps->json)) == CLI_OK
+                   ? status
+                   : CLI_FAILED;
+    if (apps->rows.count > 1)
+        table_rows_print(&apps->rows);
     else if (status == CLI_OK)
         puts("There is no app that you may use.");
     return status;
-}
-
-static void apps_release(struct apps *apps)
-{
-    for (size_t i = 0; i < apps->rows * APP_COLUMNS; i++)
-        mem_free(apps->cells[i]);
-    mem_free(apps->cells);
-    json_decref(apps->json);
 }
 
 static int run_apps(struct cli *cli)
@@ -147,12 +121,13 @@ static int run_apps(struct cli *cli)
     if (loop_init(&loop) < 0)
         return cli_fail_text(cli, "Failed to start the event loop");
     struct apps apps = {.cli = cli, .loop = &loop, .home = &home, .json = json_array()};
-    apps.cells = mem_array((size_t)APP_ROWS_MAX * APP_COLUMNS, sizeof(char *));
+    table_rows_init(&apps.rows, 4);
     int status = CLI_FAILED;
-    if (apps.cells != NULL &&
-        add_row(&apps, (const char *const[]){"NAME", "ADDRESS", "PORTS", "PROFILE"}) == 0)
+    if (table_rows_add(&apps.rows, (const char *const[]){"NAME", "ADDRESS", "PORTS", "PROFILE"}) ==
+        0)
         status = show(&apps, collect(&apps));
-    apps_release(&apps);
+    table_rows_release(&apps.rows);
+    json_decref(apps.json);
     loop_release(&loop);
     return status;
 }

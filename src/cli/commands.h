@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 extern const struct command command_apps;
+extern const struct command command_connections;
 extern const struct command command_engine;
 extern const struct command command_gateway_check;
 extern const struct command command_gateway_init;
@@ -15,9 +16,10 @@ extern const struct command command_gateway_user_passwd;
 extern const struct command command_gateway_user_remove;
 extern const struct command command_help;
 extern const struct command command_launcher;
-extern const struct command command_run;
 extern const struct command command_login;
 extern const struct command command_logout;
+extern const struct command command_run;
+extern const struct command command_status;
 extern const struct command command_version;
 
 #endif

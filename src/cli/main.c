@@ -14,6 +14,8 @@ const struct command *const cli_commands[] = {
     &command_login,
     &command_logout,
     &command_apps,
+    &command_status,
+    &command_connections,
     &command_gateway_init,
     &command_gateway_check,
     &command_gateway_run,

@@ -1,7 +1,8 @@
 #include "cli/output.h"
 
 #include <stdio.h>
-#include <string.h>
+
+#include "base/mem.h"
 
 int output_json(const struct cli *cli, json_t *value)
 {
@@ -23,31 +24,83 @@ static size_t text_width(const char *s)
     return n;
 }
 
-static size_t column_width(const char *const *cells, size_t rows, size_t columns, size_t column)
+void table_rows_init(struct table_rows *t, size_t columns)
+{
+    *t = (struct table_rows){.columns = columns};
+}
+
+void table_rows_release(struct table_rows *t)
+{
+    for (size_t i = 0; i < t->count * t->columns; i++)
+        mem_free(t->cells[i]);
+    mem_free((void *)t->cells);
+    *t = (struct table_rows){0};
+}
+
+static char *copy_cell(const char *text)
+{
+    char *copy = mem_strdup(text);
+    for (char *c = copy; c != NULL && *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    return copy;
+}
+
+int table_rows_add(struct table_rows *t, const char *const *cells)
+{
+    if (t->count == t->size) {
+        size_t size = t->size == 0 ? 32 : t->size * 2;
+        char **grown = mem_resize((void *)t->cells, size * t->columns, sizeof(char *));
+        if (grown == NULL)
+            return ERR_NOMEM;
+        t->cells = grown;
+        t->size = size;
+    }
+    char **row = t->cells + t->count * t->columns;
+    for (size_t i = 0; i < t->columns; i++) {
+        row[i] = copy_cell(cells[i]);
+        if (row[i] != NULL)
+            continue;
+        while (i-- > 0)
+            mem_free(row[i]);
+        return ERR_NOMEM;
+    }
+    t->count++;
+    return 0;
+}
+
+static size_t column_width(const struct table_rows *t, size_t column)
 {
     size_t width = 0;
-    for (size_t r = 0; r < rows; r++)
-        width = MAX(width, text_width(cells[r * columns + column]));
+    for (size_t r = 0; r < t->count; r++)
+        width = MAX(width, text_width(t->cells[r * t->columns + column]));
     return width;
 }
 
-static void put_cell(const char *s)
+#define COLUMNS_MAX 16
+
+void table_rows_print(const struct table_rows *t)
 {
-    for (; *s != '\0'; s++)
-        putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
+    size_t widths[COLUMNS_MAX] = {0};
+    for (size_t c = 0; c < t->columns && c < COLUMNS_MAX; c++)
+        widths[c] = column_width(t, c);
+    for (size_t r = 0; r < t->count; r++) {
+        for (size_t c = 0; c < t->columns && c < COLUMNS_MAX; c++) {
+            const char *cell = t->cells[r * t->columns + c];
+            size_t pad = c + 1 < t->columns ? widths[c] + 2 - text_width(cell) : 0;
+            printf("%s%*s", cell, (int)pad, "");
+        }
+        putchar('\n');
+    }
 }
 
 void output_table(const char *const *cells, size_t rows, size_t columns)
 {
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t c = 0; c < columns; c++) {
-            const char *cell = cells[r * columns + c];
-            put_cell(cell);
-            if (c + 1 == columns)
-                break;
-            size_t pad = column_width(cells, rows, columns, c) + 2 - text_width(cell);
-            printf("%*s", (int)pad, "");
-        }
-        putchar('\n');
-    }
+    struct table_rows t;
+    table_rows_init(&t, columns);
+    for (size_t r = 0; r < rows; r++)
+        if (table_rows_add(&t, cells + r * columns) < 0)
+            break;
+    table_rows_print(&t);
+    table_rows_release(&t);
 }

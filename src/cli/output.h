@@ -10,8 +10,21 @@
  * made) fails. Returns an exit status. */
 int output_json(const struct cli *cli, json_t *value);
 
-/* Prints rows as columns as wide as their widest cell; the last one isn't padded. cells: rows ×
- * columns texts, the first row the headings. Bytes that are not printable are shown as '?'. */
+/* A table for people. The first row is the headings. Texts are copied; bytes that would steer the terminal are shown as '?'. */
+struct table_rows {
+    size_t columns;
+    size_t count;
+    size_t size;
+    char **cells; /* owned, and so are the texts */
+};
+
+void table_rows_init(struct table_rows *t, size_t columns);
+void table_rows_release(struct table_rows *t);
+int table_rows_add(struct table_rows *t, const char *const *cells); /* ERR_NOMEM */
+/* Columns as wide as their widest cell; the last one isn't padded. */
+void table_rows_print(const struct table_rows *t);
+
+/* The same for cells that are at hand: rows × columns texts. */
 void output_table(const char *const *cells, size_t rows, size_t columns);
 
 #endif
