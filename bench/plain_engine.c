@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "engine/relay.h"
+#include "engine/flow_relay.h"
 #include "engine/worker.h"
 #include "loop/socket.h"
 #include "netcfg/rtnl.h"
@@ -28,7 +28,7 @@ struct plain {
     struct worker *worker;
     struct tcp_flow *flow;
     struct socket_connect *connect;
-    struct relay relay;
+    struct flow_relay relay;
     bool open;
 };
 
@@ -38,7 +38,7 @@ static void plain_free(struct plain *p)
     mem_free(p);
 }
 
-static void on_done(void *arg, enum relay_end end, const struct diag *d)
+static void on_done(void *arg, enum flow_relay_end end, const struct diag *d)
 {
     log_debug("end %d %s", (int)end, d == NULL ? "" : d->text);
     plain_free(arg);
@@ -67,7 +67,7 @@ static void on_connected(void *arg, int err, uv_os_sock_t fd, const struct diag 
     }
     p->open = true;
     tcp_accept(p->flow, clock_mono_ns());
-    relay_start(&p->relay, p->flow, stream, false, &p->worker->burst, on_done, p);
+    flow_relay_start(&p->relay, p->flow, stream, false, &p->worker->burst, on_done, p);
 }
 
 static void on_syn(struct worker *w, struct tcp_flow *flow)
@@ -90,7 +90,7 @@ static void stop(struct worker *w)
     LIST_FOR_EACH (node, &w->conns) {
         struct plain *p = LIST_ENTRY(node, struct plain, node);
         if (p->open)
-            relay_abort(&p->relay);
+            flow_relay_abort(&p->relay);
         else
             socket_connect_cancel(p->connect);
         plain_free(p);

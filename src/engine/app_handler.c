@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/control.h"
-#include "engine/relay.h"
+#include "engine/flow_relay.h"
 #include "engine/signer.h"
 #include "loop/socket.h"
 #include "tls/certs.h"
@@ -32,7 +32,7 @@ struct conn {
     bool in_attempts;        /* counted in shared.attempts */
     bool ends_attempt;       /* the control thread waits for our word */
     int64_t started_us;
-    struct relay relay;
+    struct flow_relay relay;
     struct slice session_key;
     uint8_t session_memory[768];
 };
@@ -124,12 +124,12 @@ static void pending_closed(struct flow_handler *h, enum tcp_end why)
 
 /* ---- OPEN ---- */
 
-static void on_relay_done(void *arg, enum relay_end end, const struct diag *d)
+static void on_relay_done(void *arg, enum flow_relay_end end, const struct diag *d)
 {
     struct conn *c = arg;
-    if (end == RELAY_DONE)
+    if (end == FLOW_RELAY_DONE)
         tell(c, VERDICT(CLOSED), NULL);
-    else if (end == RELAY_CLIENT_RESET)
+    else if (end == FLOW_RELAY_CLIENT_RESET)
         tell(c, VERDICT(RESET), "the program reset the connection");
     else
         tell(c, VERDICT(RESET), d == NULL ? "the connection to the app failed" : d->text);
@@ -143,7 +143,7 @@ static void open_conn(struct conn *c, struct stream *stream)
     c->state = CONN_OPEN;
     tcp_accept(flow, clock_mono_ns());
     tell(c, VERDICT(ESTABLISHED), NULL);
-    relay_start(&c->relay, flow, stream, true, &c->worker->burst, on_relay_done, c);
+    flow_relay_start(&c->relay, flow, stream, true, &c->worker->burst, on_relay_done, c);
 }
 
 /* ---- DIALING ---- */
@@ -406,7 +406,7 @@ static void stop(struct worker *w)
     LIST_FOR_EACH (node, &w->conns) {
         struct conn *c = LIST_ENTRY(node, struct conn, node);
         if (c->state == CONN_OPEN)
-            relay_abort(&c->relay);
+            flow_relay_abort(&c->relay);
         else if (c->flow != NULL)
             tcp_refuse(STEAL(c->flow), clock_mono_ns());
         tell(c, VERDICT(RESET), "the engine ends");

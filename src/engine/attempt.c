@@ -35,7 +35,7 @@ struct attempts {
     struct loop *loop;
     struct shared *shared;
     struct agent_client *agent;
-    struct dialer *dialer;
+    struct dial_channel *dialer;
     struct trust trust;
     struct list courses;
     struct list running; /* attempts that wait for callbacks */
@@ -226,7 +226,7 @@ static void fetch(struct attempt *a)
     int r = agent_client_cert(s->agent, a->app->info, a->port, on_cert, a);
     if (r == 0) {
         a->pending++;
-        r = dialer_gateway(s->dialer, a->app->info->app_key->profile, on_dialed, a, NULL);
+        r = dial_channel_gateway(s->dialer, a->app->info->app_key->profile, on_dialed, a, NULL);
         if (r == 0)
             a->pending++;
     }
@@ -336,7 +336,7 @@ void attempts_ended(struct attempts *s, uint64_t id, Stile__Vnet__V1__Verdict ve
 /* ---- life ---- */
 
 int attempts_new(struct loop *loop, struct shared *shared, struct agent_client *agent,
-                 struct dialer *dialer, struct attempts **ret)
+                 struct dial_channel *dialer, struct attempts **ret)
 {
     struct attempts *s = NEW(struct attempts);
     if (s == NULL)

@@ -13,7 +13,7 @@
 #include <openssl/ssl.h>
 
 #include "engine/agent_client.h"
-#include "engine/dialer.h"
+#include "engine/dial_channel.h"
 #include "engine/shared.h"
 
 #define ATTEMPT_REASON_SIZE 256
@@ -50,7 +50,7 @@ struct attempts;
 
 /* Control thread. All are borrowed. */
 int attempts_new(struct loop *loop, struct shared *shared, struct agent_client *agent,
-                 struct dialer *dialer, struct attempts **ret);
+                 struct dial_channel *dialer, struct attempts **ret);
 /* After agent client and dialer were freed. Attempts under way are freed. */
 void attempts_free(struct attempts *s);
 

@@ -15,7 +15,7 @@ struct control {
     struct mailbox mailbox;
     bool mailbox_open;
     struct agent_client *agent;
-    struct dialer *dialer;
+    struct dial_channel *dialer;
     struct attempts *attempts;
     struct resolver *resolver;
     struct dns_server *dns;
@@ -87,8 +87,8 @@ static void open_resolver(void *arg, unsigned index, bool tcp, resolver_opened d
     int err = o == NULL ? ERR_NOMEM : 0;
     if (err == 0) {
         *o = (struct opening){.done = done, .arg = done_arg};
-        err =
-            dialer_resolver(c->dialer, index, tcp ? CHANNEL_TCP : CHANNEL_UDP, on_opened, o, NULL);
+        err = dial_channel_resolver(c->dialer, index, tcp ? CHANNEL_TCP : CHANNEL_UDP, on_opened, o,
+                                    NULL);
     }
     if (err < 0) {
         mem_free(o);
@@ -173,8 +173,8 @@ static void on_dialer_closed(void *arg, int err)
     finish(arg, err, "The agent closed the dial channel");
 }
 
-static const struct dialer_events dialer_events = {.on_setup = on_setup,
-                                                   .on_closed = on_dialer_closed};
+static const struct dial_channel_events dial_channel_events = {.on_setup = on_setup,
+                                                               .on_closed = on_dialer_closed};
 
 /* ---- life ---- */
 
@@ -183,7 +183,7 @@ static int start(struct control *c, int rpc_fd, int dial_fd, struct diag *d)
     int r = mailbox_init(&c->mailbox, c->loop, task_on_mail, c);
     c->mailbox_open = r == 0;
     if (r == 0)
-        r = dialer_new(c->loop, dial_fd, &dialer_events, c, &c->dialer);
+        r = dial_channel_new(c->loop, dial_fd, &dial_channel_events, c, &c->dialer);
     if (r < 0) {
         close(dial_fd);
         close(rpc_fd);
@@ -229,7 +229,7 @@ void control_free(struct control *c)
         return;
     c->over = true;
     agent_client_free(c->agent);
-    dialer_free(c->dialer);
+    dial_channel_free(c->dialer);
     if (c->resolver != NULL)
         resolver_free(c->resolver);
     if (c->dns != NULL)

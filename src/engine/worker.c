@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/dns_flow.h"
-#include "engine/relay.h"
+#include "engine/flow_relay.h"
 
 /* Theory of operation: everything that happens in a turn of the loop (packets, streams, tasks) only fills queues; `settle`, which runs
  * before the loop waits again, sends what they hold: TLS records of each relay, then ACKs and data to the device. So one turn
@@ -37,7 +37,7 @@ static void arm_timer(struct worker *w)
 
 static void settle(struct worker *w)
 {
-    relay_settle(&w->burst);
+    flow_relay_settle(&w->burst);
     bool full = stack_flush(w->stack) == ERR_AGAIN;
     if (w->polling)
         poll_for(w, full ? UV_READABLE | UV_WRITABLE : UV_READABLE);

@@ -3,7 +3,7 @@
  * Theory of operation
  *
  *   up    a segment's payload goes from the packet buffer straight into stream_write. The stream is corked by the first segment of a
- *         burst and uncorked by relay_settle at its end, so that records leave in few sends. What the stream couldn't send
+ *         burst and uncorked by flow_relay_settle at its end, so that records leave in few sends. What the stream couldn't send
  *         closes the program's window.
  *   down  the stream reads straight into the flow's send ring, which holds the bytes until the program's kernel has them. No
  *         room in the ring: the stream isn't read.
@@ -11,22 +11,22 @@
  * Either side's end is passed on and the other direction lives on. A reset of one side resets the other. Between bursts a relay
  * holds no buffer. It belongs to one worker and is the flow's handler; stream and flow are its own until on_done.
  */
-#ifndef STILE_ENGINE_RELAY_H
-#define STILE_ENGINE_RELAY_H
+#ifndef STILE_ENGINE_FLOW_RELAY_H
+#define STILE_ENGINE_FLOW_RELAY_H
 
 #include "base/err.h"
 #include "engine/stack.h"
 #include "loop/stream.h"
 
-#define RELAY_UP_MAX ((size_t)1024 * 1024) /* what may wait for the stream */
+#define FLOW_RELAY_UP_MAX ((size_t)1024 * 1024) /* what may wait for the stream */
 
-enum relay_end {
-    RELAY_DONE,         /* both directions ended in order */
-    RELAY_CLIENT_RESET, /* the program's side reset, or stopped answering */
-    RELAY_FAR_FAILED,   /* the stream failed: the program got RST */
+enum flow_relay_end {
+    FLOW_RELAY_DONE,         /* both directions ended in order */
+    FLOW_RELAY_CLIENT_RESET, /* the program's side reset, or stopped answering */
+    FLOW_RELAY_FAR_FAILED,   /* the stream failed: the program got RST */
 };
 
-struct relay {
+struct flow_relay {
     struct flow_handler handler;
     struct tcp_flow *flow; /* NULL once closed */
     struct stream *stream; /* NULL once closed */
@@ -38,20 +38,21 @@ struct relay {
     uint64_t up;
     uint64_t down;
     void (*on_done)(
-        void *arg, enum relay_end end,
+        void *arg, enum flow_relay_end end,
         const struct diag *d); /* once; relay's memory is the owner's again; d may be NULL */
     void *arg;
 };
 
 /* The flow was accepted; the stream is ready and not reading. Both are taken. gather: the stream makes records (TLS), which are to leave
  * together; a bare socket is better written at once. */
-void relay_start(struct relay *r, struct tcp_flow *flow, struct stream *stream, bool gather,
-                 struct list *burst,
-                 void (*on_done)(void *arg, enum relay_end end, const struct diag *d), void *arg);
+void flow_relay_start(struct flow_relay *r, struct tcp_flow *flow, struct stream *stream,
+                      bool gather, struct list *burst,
+                      void (*on_done)(void *arg, enum flow_relay_end end, const struct diag *d),
+                      void *arg);
 /* Resets both sides; no event. */
-void relay_abort(struct relay *r);
+void flow_relay_abort(struct flow_relay *r);
 
 /* At the end of a burst: what was written leaves, windows are set. Before stack_flush. */
-void relay_settle(struct list *burst);
+void flow_relay_settle(struct list *burst);
 
 #endif

@@ -1,4 +1,4 @@
-#include "engine/dialer.h"
+#include "engine/dial_channel.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@ struct dial {
     struct list node; /* in waiting, in the order of ids */
     uint32_t id;
     uint64_t deadline;
-    dialer_done *done;
+    dial_channel_done *done;
     void *arg;
 };
 
@@ -30,7 +30,7 @@ struct unsent {
     union channel_message message;
 };
 
-struct dialer {
+struct dial_channel {
     int fd; /* owned; -1 once closed */
     uv_poll_t poll;
     uv_timer_t timer;
@@ -41,7 +41,7 @@ struct dialer {
     struct list waiting;
     size_t waiting_count;
     struct list unsent;
-    const struct dialer_events *events;
+    const struct dial_channel_events *events;
     void *arg;
 };
 
@@ -50,15 +50,15 @@ static void on_timer(uv_timer_t *timer);
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-    struct dialer *d = handle->data;
+    struct dial_channel *d = handle->data;
     if (--d->handles == 0 && d->freed)
         mem_free(d);
 }
 
-int dialer_new(struct loop *loop, int fd, const struct dialer_events *events, void *arg,
-               struct dialer **ret)
+int dial_channel_new(struct loop *loop, int fd, const struct dial_channel_events *events, void *arg,
+                     struct dial_channel **ret)
 {
-    struct dialer *d = NEW(struct dialer);
+    struct dial_channel *d = NEW(struct dial_channel);
     if (d == NULL)
         return ERR_NOMEM;
     list_init(&d->waiting);
@@ -81,7 +81,7 @@ int dialer_new(struct loop *loop, int fd, const struct dialer_events *events, vo
     return 0;
 }
 
-static void shut(struct dialer *d)
+static void shut(struct dial_channel *d)
 {
     if (d->fd < 0)
         return;
@@ -91,13 +91,13 @@ static void shut(struct dialer *d)
     d->fd = -1;
 }
 
-static void dial_remove(struct dialer *d, struct dial *dial)
+static void dial_remove(struct dial_channel *d, struct dial *dial)
 {
     list_remove(&dial->node);
     d->waiting_count--;
 }
 
-static void fail_all(struct dialer *d, int err, const char *reason)
+static void fail_all(struct dial_channel *d, int err, const char *reason)
 {
     struct list *node;
     while ((node = list_pop_front(&d->waiting)) != NULL) {
@@ -108,7 +108,7 @@ static void fail_all(struct dialer *d, int err, const char *reason)
     }
 }
 
-void dialer_free(struct dialer *d)
+void dial_channel_free(struct dial_channel *d)
 {
     if (d == NULL)
         return;
@@ -123,7 +123,7 @@ void dialer_free(struct dialer *d)
 }
 
 /* The channel is over: every dial fails, then the owner hears of it, and may free the dialer there. */
-static void fail(struct dialer *d, int err)
+static void fail(struct dial_channel *d, int err)
 {
     shut(d);
     fail_all(d, ERR_CLOSED, "the agent is gone");
@@ -131,7 +131,7 @@ static void fail(struct dialer *d, int err)
         d->events->on_closed(d->arg, err);
 }
 
-static struct dial *find(struct dialer *d, uint32_t id)
+static struct dial *find(struct dial_channel *d, uint32_t id)
 {
     LIST_FOR_EACH (node, &d->waiting) {
         struct dial *dial = LIST_ENTRY(node, struct dial, node);
@@ -141,7 +141,7 @@ static struct dial *find(struct dialer *d, uint32_t id)
     return NULL;
 }
 
-static void on_dialed(struct dialer *d, const struct channel_dialed *m, int fd)
+static void on_dialed(struct dial_channel *d, const struct channel_dialed *m, int fd)
 {
     struct dial *dial = find(d, m->id);
     if (dial == NULL) {
@@ -154,7 +154,7 @@ static void on_dialed(struct dialer *d, const struct channel_dialed *m, int fd)
     mem_free(dial);
 }
 
-static int on_message(struct dialer *d, const union channel_message *m, int fd)
+static int on_message(struct dial_channel *d, const union channel_message *m, int fd)
 {
     if (m->header.type == CHANNEL_DIALED && d->setup_seen) {
         on_dialed(d, &m->dialed, fd);
@@ -168,7 +168,7 @@ static int on_message(struct dialer *d, const union channel_message *m, int fd)
     return ERR_PROTOCOL;
 }
 
-static int receive(struct dialer *d)
+static int receive(struct dial_channel *d)
 {
     while (d->fd >= 0) {
         union channel_message m;
@@ -186,7 +186,7 @@ static int receive(struct dialer *d)
     return ERR_AGAIN;
 }
 
-static int send_unsent(struct dialer *d)
+static int send_unsent(struct dial_channel *d)
 {
     while (!list_empty(&d->unsent)) {
         struct unsent *u = LIST_ENTRY(d->unsent.next, struct unsent, node);
@@ -201,7 +201,7 @@ static int send_unsent(struct dialer *d)
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
-    struct dialer *d = poll->data;
+    struct dial_channel *d = poll->data;
     int r = status < 0 ? loop_err(status) : 0;
     if (r == 0 && (events & UV_WRITABLE) != 0) {
         r = send_unsent(d);
@@ -216,7 +216,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 static void on_timer(uv_timer_t *timer)
 {
-    struct dialer *d = timer->data;
+    struct dial_channel *d = timer->data;
     uint64_t now = clock_mono_ns();
     while (!list_empty(&d->waiting)) {
         struct dial *dial = LIST_ENTRY(d->waiting.next, struct dial, node);
@@ -228,7 +228,7 @@ static void on_timer(uv_timer_t *timer)
     }
 }
 
-static int send_later(struct dialer *d, const union channel_message *m)
+static int send_later(struct dial_channel *d, const union channel_message *m)
 {
     struct unsent *u = NEW(struct unsent);
     if (u == NULL)
@@ -239,7 +239,7 @@ static int send_later(struct dialer *d, const union channel_message *m)
     return 0;
 }
 
-static int send_message(struct dialer *d, const union channel_message *m)
+static int send_message(struct dial_channel *d, const union channel_message *m)
 {
     if (!list_empty(&d->unsent))
         return send_later(d, m);
@@ -247,18 +247,18 @@ static int send_message(struct dialer *d, const union channel_message *m)
     return r == ERR_AGAIN ? send_later(d, m) : r;
 }
 
-static int start(struct dialer *d, union channel_message *m, uint32_t *id_field, dialer_done *done,
-                 void *arg, uint32_t *ret_id)
+static int start(struct dial_channel *d, union channel_message *m, uint32_t *id_field,
+                 dial_channel_done *done, void *arg, uint32_t *ret_id)
 {
     if (d->fd < 0)
         return ERR_CLOSED;
-    if (d->waiting_count >= DIALER_PENDING_MAX)
+    if (d->waiting_count >= DIAL_CHANNEL_PENDING_MAX)
         return ERR_LIMIT;
     struct dial *dial = NEW(struct dial);
     if (dial == NULL)
         return ERR_NOMEM;
     dial->id = ++d->last_id;
-    dial->deadline = clock_mono_ns() + DIALER_TIMEOUT_MS * NS_PER_MS;
+    dial->deadline = clock_mono_ns() + DIAL_CHANNEL_TIMEOUT_MS * NS_PER_MS;
     dial->done = done;
     dial->arg = arg;
     *id_field = dial->id;
@@ -274,8 +274,8 @@ static int start(struct dialer *d, union channel_message *m, uint32_t *id_field,
     return 0;
 }
 
-int dialer_gateway(struct dialer *d, const char *profile, dialer_done *done, void *arg,
-                   uint32_t *ret_id)
+int dial_channel_gateway(struct dial_channel *d, const char *profile, dial_channel_done *done,
+                         void *arg, uint32_t *ret_id)
 {
     union channel_message m;
     channel_init(&m, CHANNEL_DIAL_GATEWAY);
@@ -283,8 +283,8 @@ int dialer_gateway(struct dialer *d, const char *profile, dialer_done *done, voi
     return r < 0 ? r : start(d, &m, &m.dial_gateway.id, done, arg, ret_id);
 }
 
-int dialer_resolver(struct dialer *d, uint32_t index, enum channel_transport transport,
-                    dialer_done *done, void *arg, uint32_t *ret_id)
+int dial_channel_resolver(struct dial_channel *d, uint32_t index, enum channel_transport transport,
+                          dial_channel_done *done, void *arg, uint32_t *ret_id)
 {
     union channel_message m;
     channel_init(&m, CHANNEL_DIAL_RESOLVER);
@@ -293,7 +293,7 @@ int dialer_resolver(struct dialer *d, uint32_t index, enum channel_transport tra
     return start(d, &m, &m.dial_resolver.id, done, arg, ret_id);
 }
 
-void dialer_cancel(struct dialer *d, uint32_t id)
+void dial_channel_cancel(struct dial_channel *d, uint32_t id)
 {
     struct dial *dial = find(d, id);
     if (dial == NULL)

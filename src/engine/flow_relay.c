@@ -1,19 +1,19 @@
-#include "engine/relay.h"
+#include "engine/flow_relay.h"
 
 #include "base/clock.h"
 
-static struct relay *relay_of(struct flow_handler *h)
+static struct flow_relay *relay_of(struct flow_handler *h)
 {
-    return CONTAINER_OF(h, struct relay, handler);
+    return CONTAINER_OF(h, struct flow_relay, handler);
 }
 
-static void forget_burst(struct relay *r)
+static void forget_burst(struct flow_relay *r)
 {
     list_remove(&r->node);
     r->in_burst = false;
 }
 
-static void drop_stream(struct relay *r, bool reset)
+static void drop_stream(struct flow_relay *r, bool reset)
 {
     struct stream *stream = STEAL(r->stream);
     forget_burst(r);
@@ -25,21 +25,21 @@ static void drop_stream(struct relay *r, bool reset)
         stream_close(stream);
 }
 
-static void drop_flow(struct relay *r)
+static void drop_flow(struct flow_relay *r)
 {
     struct tcp_flow *flow = STEAL(r->flow);
     if (flow != NULL)
         tcp_abort(flow, clock_mono_ns());
 }
 
-static void far_failed(struct relay *r, const struct diag *d)
+static void far_failed(struct flow_relay *r, const struct diag *d)
 {
     drop_flow(r);
     drop_stream(r, false);
-    r->on_done(r->arg, RELAY_FAR_FAILED, d);
+    r->on_done(r->arg, FLOW_RELAY_FAR_FAILED, d);
 }
 
-static void far_error(struct relay *r, int err)
+static void far_error(struct flow_relay *r, int err)
 {
     struct diag d = {0};
     diag_set(&d, err, 0, "Failed to write to the gateway: %s", err_text(err));
@@ -49,13 +49,13 @@ static void far_error(struct relay *r, int err)
 /* ---- up: program → app ---- */
 
 /* How much more the program may send: what the stream still has to send counts against it. */
-static void set_room(struct relay *r)
+static void set_room(struct flow_relay *r)
 {
     size_t queued = stream_queued(r->stream);
-    tcp_set_receive_room(r->flow, queued < RELAY_UP_MAX ? RELAY_UP_MAX - queued : 0);
+    tcp_set_receive_room(r->flow, queued < FLOW_RELAY_UP_MAX ? FLOW_RELAY_UP_MAX - queued : 0);
 }
 
-static void join_burst(struct relay *r)
+static void join_burst(struct flow_relay *r)
 {
     if (r->in_burst)
         return;
@@ -67,7 +67,7 @@ static void join_burst(struct relay *r)
 
 static void up_data(struct flow_handler *h, struct slice bytes)
 {
-    struct relay *r = relay_of(h);
+    struct flow_relay *r = relay_of(h);
     join_burst(r);
     r->up += bytes.len;
     int err = stream_write(r->stream, &bytes, 1);
@@ -77,17 +77,17 @@ static void up_data(struct flow_handler *h, struct slice bytes)
 
 static void up_end(struct flow_handler *h)
 {
-    struct relay *r = relay_of(h);
+    struct flow_relay *r = relay_of(h);
     int err = stream_end(r->stream);
     if (err < 0)
         far_error(r, err);
 }
 
-void relay_settle(struct list *burst)
+void flow_relay_settle(struct list *burst)
 {
     struct list *node;
     while ((node = list_pop_front(burst)) != NULL) {
-        struct relay *r = LIST_ENTRY(node, struct relay, node);
+        struct flow_relay *r = LIST_ENTRY(node, struct flow_relay, node);
         r->in_burst = false;
         if (r->gather)
             stream_uncork(r->stream);
@@ -98,7 +98,7 @@ void relay_settle(struct list *burst)
 
 static void flow_closed(struct flow_handler *h, enum tcp_end why)
 {
-    struct relay *r = relay_of(h);
+    struct flow_relay *r = relay_of(h);
     r->flow = NULL;
     if (why == TCP_END_DONE) {
         if (r->in_burst) {
@@ -109,29 +109,29 @@ static void flow_closed(struct flow_handler *h, enum tcp_end why)
         if (stream_queued(r->stream) > 0)
             return; /* on_drain ends it */
         drop_stream(r, false);
-        r->on_done(r->arg, RELAY_DONE, NULL);
+        r->on_done(r->arg, FLOW_RELAY_DONE, NULL);
         return;
     }
     drop_stream(r, true);
-    r->on_done(r->arg, RELAY_CLIENT_RESET, NULL);
+    r->on_done(r->arg, FLOW_RELAY_CLIENT_RESET, NULL);
 }
 
 static void stream_drained(void *arg)
 {
-    struct relay *r = arg;
+    struct flow_relay *r = arg;
     if (r->flow != NULL) {
         set_room(r);
         return;
     }
     drop_stream(r, false);
-    r->on_done(r->arg, RELAY_DONE, NULL);
+    r->on_done(r->arg, FLOW_RELAY_DONE, NULL);
 }
 
 /* ---- down: app → program ---- */
 
 static struct span down_space(void *arg)
 {
-    struct relay *r = arg;
+    struct flow_relay *r = arg;
     struct tcp_space space[2];
     if (r->flow == NULL || tcp_send_space(r->flow, space) == 0) {
         r->paused = true;
@@ -142,14 +142,14 @@ static struct span down_space(void *arg)
 
 static void down_data(void *arg, struct slice bytes)
 {
-    struct relay *r = arg;
+    struct flow_relay *r = arg;
     r->down += bytes.len;
     tcp_send_commit(r->flow, bytes.len, clock_mono_ns());
 }
 
 static void down_room(struct flow_handler *h)
 {
-    struct relay *r = relay_of(h);
+    struct flow_relay *r = relay_of(h);
     if (!r->paused)
         return;
     r->paused = false;
@@ -160,7 +160,7 @@ static void down_room(struct flow_handler *h)
 
 static void down_end(void *arg)
 {
-    struct relay *r = arg;
+    struct flow_relay *r = arg;
     if (r->flow != NULL)
         tcp_send_end(r->flow, clock_mono_ns());
 }
@@ -181,11 +181,12 @@ static const struct stream_events stream_events = {
 
 /* ---- life ---- */
 
-void relay_start(struct relay *r, struct tcp_flow *flow, struct stream *stream, bool gather,
-                 struct list *burst,
-                 void (*on_done)(void *arg, enum relay_end end, const struct diag *d), void *arg)
+void flow_relay_start(struct flow_relay *r, struct tcp_flow *flow, struct stream *stream,
+                      bool gather, struct list *burst,
+                      void (*on_done)(void *arg, enum flow_relay_end end, const struct diag *d),
+                      void *arg)
 {
-    *r = (struct relay){
+    *r = (struct flow_relay){
         .handler = {.on_data = up_data,
                     .on_end = up_end,
                     .on_space = down_room,
@@ -205,7 +206,7 @@ void relay_start(struct relay *r, struct tcp_flow *flow, struct stream *stream, 
         far_error(r, err);
 }
 
-void relay_abort(struct relay *r)
+void flow_relay_abort(struct flow_relay *r)
 {
     drop_flow(r);
     drop_stream(r, true);
