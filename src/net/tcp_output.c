@@ -189,8 +189,9 @@ static int send_lost(struct tcp_flow *f)
     if (lost == NULL)
         return 0;
     uint32_t start = lost->start;
-    bool beyond = start != f->snd_una && seq_geq(start, f->snd_una + f->snd_wnd);
-    if (beyond || pipe_of(f) >= f->flight_cap)
+    /* The oldest goes in any case: nothing else moves without it. */
+    bool beyond = seq_geq(start, f->snd_una + f->snd_wnd);
+    if (start != f->snd_una && (beyond || pipe_of(f) >= f->flight_cap))
         return 0;
     uint32_t sent;
     int r = send_again(f, start, lost->end, &sent);
