@@ -58,7 +58,7 @@ wine_quietly() {
 prepare
 start_wine
 configure
-ninja -C "$build" -j"$JOBS" --quiet
+ninja -C "$build" -j"$JOBS" -k 0 --quiet
 rm -f "$build/meson-logs/testlog.json"
 rc=0
 /usr/bin/meson test -C "$build" --no-rebuild --suite unit --suite replay --timeout-multiplier 4 --print-errorlogs || rc=1

@@ -87,14 +87,14 @@ static int match(const void *data_a, const void *data_b, int selection)
 static EVP_PKEY *import_public(const char *type, const OSSL_PARAM params[])
 {
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
-    EVP_PKEY *public = NULL;
+    EVP_PKEY *key = NULL;
     /* It is only read; the type of the parameter is for both directions. */
     OSSL_PARAM *list = (OSSL_PARAM *)(uintptr_t)params;
     if (ctx == NULL || EVP_PKEY_fromdata_init(ctx) != 1 ||
-        EVP_PKEY_fromdata(ctx, &public, EVP_PKEY_PUBLIC_KEY, list) != 1)
-    public = NULL;
+        EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, list) != 1)
+        key = NULL;
     EVP_PKEY_CTX_free(ctx);
-    return public;
+    return key;
 }
 
 static int import(void *data, int selection, const OSSL_PARAM params[])

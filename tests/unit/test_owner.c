@@ -20,7 +20,7 @@ struct world {
 
 static struct ip_endpoint name_of(int fd)
 {
-    struct sockaddr_in a;
+    struct sockaddr_in a = {0};
     socklen_t len = sizeof(a);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
     return (struct ip_endpoint){.addr = ip_addr_from(4, (const uint8_t *)&a.sin_addr),
