@@ -90,8 +90,9 @@ static int start_response(struct rpc_call *call)
     };
     if (call->responding)
         return 0;
-    call->responding = true;
-    return rpc_exchange_respond(&call->x, headers, ARRAY_LEN(headers), true);
+    int r = rpc_exchange_respond(&call->x, headers, ARRAY_LEN(headers), true);
+    call->responding = r == 0;
+    return r;
 }
 
 /* Before a handler has seen it. The call may be gone afterwards. */

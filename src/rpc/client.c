@@ -301,7 +301,7 @@ static int submit(struct rpc_client *client, struct rpc_pending *p, unsigned tim
 static bool takes_calls(struct rpc_client *client)
 {
     struct rpc_transport *t = &client->transport;
-    return !t->failed && !t->closed && t->send_err == 0 &&
+    return !t->failed && !t->closed && t->send_err == 0 && t->h2_err == 0 &&
            nghttp2_session_check_request_allowed(t->session) != 0;
 }
 

@@ -200,24 +200,28 @@ static void lose_h2(struct rpc_transport *t, ssize_t h2_err)
     }
 }
 
-/* 0, an ERR_* of the stream; or nghttp2's own in ret_h2_err. */
-static int send_some(struct rpc_transport *t, ssize_t *ret_h2_err)
+/* Failures stay noted: nothing more is sent, and the next turn (or this one) loses the connection. */
+static void send_some(struct rpc_transport *t)
 {
-    int r = 0;
-    *ret_h2_err = 0;
     stream_cork(t->stream);
-    while (r == 0 && stream_queued(t->stream) < SEND_HIGH) {
+    while (t->send_err == 0 && t->h2_err == 0 && stream_queued(t->stream) < SEND_HIGH) {
         const uint8_t *data;
         ssize_t n = nghttp2_session_mem_send(t->session, &data);
-        if (n <= 0) {
-            *ret_h2_err = n;
+        if (n == 0)
+            break;
+        if (n < 0) {
+            t->h2_err = n;
             break;
         }
         struct slice part = slice_of(data, (size_t)n);
-        r = stream_write(t->stream, &part, 1);
+        t->send_err = stream_write(t->stream, &part, 1);
     }
     stream_uncork(t->stream);
-    return r;
+}
+
+static bool may_send(const struct rpc_transport *t)
+{
+    return t->send_err == 0 && t->h2_err == 0;
 }
 
 static void serve(struct rpc_transport *t)
@@ -236,21 +240,19 @@ static bool over(const struct rpc_transport *t)
 /* Serves and sends until there is nothing to do. */
 static void run(struct rpc_transport *t)
 {
-    int r = 0;
-    ssize_t h2_err = 0;
     t->busy = true;
     do {
         serve(t);
         if (t->failed || t->closed)
             return;
-        r = send_some(t, &h2_err);
-    } while (r == 0 && h2_err == 0 && !list_empty(&t->ready));
+        send_some(t);
+    } while (may_send(t) && !list_empty(&t->ready));
     t->busy = false;
 
-    if (h2_err < 0)
-        lose_h2(t, h2_err);
-    else if (r < 0)
-        lose_text(t, r, "Failed to send on an RPC connection");
+    if (t->h2_err < 0)
+        lose_h2(t, t->h2_err);
+    else if (t->send_err < 0)
+        lose_text(t, t->send_err, "Failed to send on an RPC connection");
     else if (nghttp2_session_get_outbound_queue_size(t->session) > FRAMES_QUEUED_MAX)
         lose_h2(t, NGHTTP2_ERR_FLOODED);
     else if (over(t))
@@ -259,11 +261,7 @@ static void run(struct rpc_transport *t)
 
 static void on_turn(void *arg)
 {
-    struct rpc_transport *t = arg;
-    if (t->send_err < 0)
-        lose_text(t, t->send_err, "Failed to send on an RPC connection");
-    else
-        run(t);
+    run(arg);
 }
 
 static void on_data(void *arg, struct slice bytes)
@@ -441,11 +439,10 @@ int rpc_transport_init(struct rpc_transport *t, struct stream *stream, struct lo
 
 void rpc_transport_close(struct rpc_transport *t)
 {
-    ssize_t h2_err;
     if (t->closed)
         return;
     if (!t->failed && nghttp2_session_terminate_session(t->session, NGHTTP2_NO_ERROR) == 0)
-        (void)send_some(t, &h2_err);
+        send_some(t);
     t->closed = true;
     defer_stop(&t->turn);
     stream_close(STEAL(t->stream));
@@ -454,11 +451,10 @@ void rpc_transport_close(struct rpc_transport *t)
 
 void rpc_transport_flush(struct rpc_transport *t)
 {
-    ssize_t h2_err;
-    if (t->busy || t->failed || t->closed || t->send_err < 0)
+    if (t->busy || t->failed || t->closed)
         return;
-    t->send_err = send_some(t, &h2_err);
-    if (t->send_err < 0 || h2_err < 0 || !list_empty(&t->ready) || over(t))
+    send_some(t);
+    if (!may_send(t) || !list_empty(&t->ready) || over(t))
         defer_start(t->loop, &t->turn);
 }
 

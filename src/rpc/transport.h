@@ -89,7 +89,8 @@ struct rpc_transport {
     uint64_t timer_at;   /* 0: not running */
     uint64_t idle_ns;    /* 0: may be idle for ever */
     uint64_t idle_since; /* while count is 0 */
-    int send_err;        /* met outside a turn */
+    int send_err;        /* of the stream; the connection is lost in the next turn */
+    ssize_t h2_err;      /* the same, of nghttp2 */
     bool server;
     bool busy;   /* in a turn: it will send */
     bool failed; /* lost was told */
