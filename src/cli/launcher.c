@@ -278,6 +278,7 @@ static int run_launcher(struct cli *cli)
 {
     struct launcher l = {.cli = cli, .diag_fd = -1, .signal_fd = -1};
 
+    cli->command = &command_run; /* the name that the user typed stands before its messages */
     if (prepare(&l) < 0) {
         (void)cli_fail(cli, &l.d);
         return RUN_FAILED;

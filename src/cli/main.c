@@ -16,6 +16,7 @@ const struct command *const cli_commands[] = {
     &command_apps,
     &command_status,
     &command_connections,
+    &command_run,
     &command_gateway_init,
     &command_gateway_check,
     &command_gateway_run,
