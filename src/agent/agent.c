@@ -5,7 +5,7 @@
 #include "agent/application_server.h"
 #include "agent/certs.h"
 #include "agent/control_server.h"
-#include "agent/dialer.h"
+#include "agent/dial_service.h"
 #include "agent/gateway_directory.h"
 #include "agent/network.h"
 #include "base/clock.h"
@@ -35,7 +35,7 @@ struct agent {
     char interface_name[16]; /* empty until the engine reports it */
     /* The engine being served: both NULL when there is none. */
     struct application_server *server;
-    struct dialer *dialer;
+    struct dial_service *dial_service;
     struct defer gone;
     struct diag gone_why;
 };
@@ -54,7 +54,7 @@ static void tell_gone(void *arg)
 {
     struct agent *a = arg;
     application_server_free(STEAL(a->server));
-    dialer_free(STEAL(a->dialer));
+    dial_service_free(STEAL(a->dial_service));
     a->events.on_engine_gone(a->arg, a->gone_why.text);
 }
 
@@ -217,7 +217,7 @@ void agent_free(struct agent *a)
         return;
     defer_stop(&a->gone);
     application_server_free(STEAL(a->server));
-    dialer_free(STEAL(a->dialer));
+    dial_service_free(STEAL(a->dial_service));
     control_server_free(a->control);
     if (a->connections != NULL)
         connection_log_end_all(a->connections, "the agent ended");
@@ -253,12 +253,12 @@ int agent_serve_engine(struct agent *a, struct stream *stream)
 
 int agent_serve_dial(struct agent *a, int fd)
 {
-    if (a->dialer != NULL || defer_pending(&a->gone))
+    if (a->dial_service != NULL || defer_pending(&a->gone))
         return ERR_BUSY;
-    const struct dialer_config config = {.loop = a->loop,
-                                         .clusters = a->clusters,
-                                         .setup = &a->setup,
-                                         .on_closed = on_dial_closed,
-                                         .arg = a};
-    return dialer_new(fd, &config, &a->dialer);
+    const struct dial_service_config config = {.loop = a->loop,
+                                               .clusters = a->clusters,
+                                               .setup = &a->setup,
+                                               .on_closed = on_dial_closed,
+                                               .arg = a};
+    return dial_service_new(fd, &config, &a->dial_service);
 }

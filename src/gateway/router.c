@@ -7,7 +7,7 @@
 #include "base/random.h"
 #include "base/str.h"
 #include "base/table.h"
-#include "gateway/relay.h"
+#include "gateway/bridge.h"
 #include "loop/socket.h"
 #include "loop/timer.h"
 #include "tls/target_status.h"
@@ -31,17 +31,17 @@ struct user_count {
     uint32_t connections;
 };
 
-/* AUTHORISING → CONNECTING → RELAYING, or from any of them to LINGERING after an answer that isn't "ok". */
-enum phase { AUTHORISING, CONNECTING, RELAYING, LINGERING };
+/* AUTHORISING → CONNECTING → BRIDGED, or from any of them to LINGERING after an answer that isn't "ok". */
+enum phase { AUTHORISING, CONNECTING, BRIDGED, LINGERING };
 
 struct connection {
     struct list node;
     struct router *router;
     struct directory *directory; /* counted */
     enum phase phase;
-    struct stream *client;          /* owned until it is the relay's */
+    struct stream *client;          /* owned until it is the bridge's */
     struct socket_connect *connect; /* CONNECTING */
-    struct relay *relay;            /* RELAYING */
+    struct bridge *bridge;          /* BRIDGED */
     struct user_count *user;        /* counted there, or NULL */
     struct timer timer;             /* LINGERING */
     bool aborted;                   /* while the state is being asked */
@@ -162,12 +162,12 @@ static void on_linger_timeout(void *arg)
     finish(arg);
 }
 
-/* ---- relaying ---- */
+/* ---- bridged ---- */
 
-static void on_relay_ended(void *arg, const struct relay_result *result)
+static void on_bridge_ended(void *arg, const struct bridge_result *result)
 {
     struct connection *c = arg;
-    c->relay = NULL;
+    c->bridge = NULL;
     c->record.bytes_up = result->bytes_up;
     c->record.bytes_down = result->bytes_down;
     if (result->err < 0)
@@ -176,7 +176,7 @@ static void on_relay_ended(void *arg, const struct relay_result *result)
     finish(c);
 }
 
-static void begin_relay(struct connection *c, uv_os_sock_t fd)
+static void begin_bridge(struct connection *c, uv_os_sock_t fd)
 {
     struct stream *target = NULL;
     int r = socket_stream_new(c->router->loop, fd, &target);
@@ -187,7 +187,7 @@ static void begin_relay(struct connection *c, uv_os_sock_t fd)
     }
     r = send_status(c, TARGET_OK, "");
     if (r == 0)
-        r = relay_start(c->client, target, on_relay_ended, c, &c->relay);
+        r = bridge_start(c->client, target, on_bridge_ended, c, &c->bridge);
     if (r < 0) {
         stream_reset(target);
         note(c, "failed", err_text(r));
@@ -195,7 +195,7 @@ static void begin_relay(struct connection *c, uv_os_sock_t fd)
         return;
     }
     c->client = NULL;
-    c->phase = RELAYING;
+    c->phase = BRIDGED;
     note(c, "ok", "");
 }
 
@@ -204,7 +204,7 @@ static void on_connected(void *arg, int err, uv_os_sock_t fd, const struct diag 
     struct connection *c = arg;
     c->connect = NULL;
     if (err == 0)
-        begin_relay(c, fd);
+        begin_bridge(c, fd);
     else
         refuse(c, target_code_from_err(err), d->text);
 }
@@ -370,8 +370,8 @@ static void abort_one(struct connection *c)
         note(c, "failed", "the gateway is stopping");
         finish(c);
         break;
-    case RELAYING:
-        relay_abort(c->relay);
+    case BRIDGED:
+        bridge_abort(c->bridge);
         break;
     case LINGERING:
         finish(c);

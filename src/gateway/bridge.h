@@ -4,12 +4,12 @@
  * allocated per read. A side that takes bytes more slowly than they come stops the other one, so that at most about
  * STREAM_QUEUE_HIGH and one read wait. A side that breaks resets the other: a cut is never passed on as an orderly end.
  */
-#ifndef STILE_GATEWAY_RELAY_H
-#define STILE_GATEWAY_RELAY_H
+#ifndef STILE_GATEWAY_BRIDGE_H
+#define STILE_GATEWAY_BRIDGE_H
 
 #include "loop/stream.h"
 
-struct relay_result {
+struct bridge_result {
     int err;             /* 0: both directions ended in order */
     const char *where;   /* "client" or "target": the side that broke; "" with err 0 */
     uint64_t bytes_up;   /* from the client */
@@ -17,15 +17,15 @@ struct relay_result {
     const char *text;    /* what broke; borrowed */
 };
 
-struct relay;
+struct bridge;
 
-/* The streams are gone. Called once, not from inside relay_start. */
-typedef void relay_ended_fn(void *arg, const struct relay_result *result);
+/* The streams are gone. Called once, not from inside bridge_start. */
+typedef void bridge_ended_fn(void *arg, const struct bridge_result *result);
 
 /* Takes both streams on success; neither is reading. Begins to read. */
-int relay_start(struct stream *client, struct stream *target, relay_ended_fn *ended, void *arg,
-                struct relay **ret);
+int bridge_start(struct stream *client, struct stream *target, bridge_ended_fn *ended, void *arg,
+                 struct bridge **ret);
 /* Resets both sides; `ended` is called (ERR_CANCELED) before this returns. */
-void relay_abort(struct relay *r);
+void bridge_abort(struct bridge *r);
 
 #endif

@@ -1,11 +1,11 @@
-#include "gateway/relay.h"
+#include "gateway/bridge.h"
 
 #include "base/mem.h"
 
 /* Theory of operation: a side reads while the other one's queue is short. It has ended when its peer said so, which was
  * passed on as stream_end. When both have ended and nothing waits in either queue, both are closed. */
 struct side {
-    struct relay *relay;
+    struct bridge *bridge;
     struct stream *stream;
     struct side *other;
     uint64_t bytes; /* read here */
@@ -13,16 +13,16 @@ struct side {
     bool stopped; /* until the other one's queue has drained */
 };
 
-struct relay {
+struct bridge {
     struct side client;
     struct side target;
-    relay_ended_fn *ended;
+    bridge_ended_fn *ended;
     void *arg;
 };
 
-static void end(struct relay *r, int err, const char *where, const char *text)
+static void end(struct bridge *r, int err, const char *where, const char *text)
 {
-    struct relay_result result = {
+    struct bridge_result result = {
         .err = err,
         .where = where,
         .bytes_up = r->client.bytes,
@@ -36,7 +36,7 @@ static void end(struct relay *r, int err, const char *where, const char *text)
         stream_reset(r->client.stream);
         stream_reset(r->target.stream);
     }
-    relay_ended_fn *ended = r->ended;
+    bridge_ended_fn *ended = r->ended;
     void *arg = r->arg;
     mem_free(r);
     ended(arg, &result);
@@ -44,10 +44,10 @@ static void end(struct relay *r, int err, const char *where, const char *text)
 
 static void fail(struct side *s, int err, const char *text)
 {
-    end(s->relay, err, s == &s->relay->client ? "client" : "target", text);
+    end(s->bridge, err, s == &s->bridge->client ? "client" : "target", text);
 }
 
-static void end_if_done(struct relay *r)
+static void end_if_done(struct bridge *r)
 {
     if (r->client.ended && r->target.ended && stream_queued(r->client.stream) == 0 &&
         stream_queued(r->target.stream) == 0)
@@ -78,7 +78,7 @@ static void on_end(void *arg)
     if (r < 0)
         fail(s->other, r, err_text(r));
     else
-        end_if_done(s->relay);
+        end_if_done(s->bridge);
 }
 
 /* This side's queue is empty. */
@@ -93,7 +93,7 @@ static void on_drain(void *arg)
             return;
         }
     }
-    end_if_done(s->relay);
+    end_if_done(s->bridge);
 }
 
 static void on_error(void *arg, int err, const struct diag *d)
@@ -101,7 +101,7 @@ static void on_error(void *arg, int err, const struct diag *d)
     fail(arg, err, d->text[0] != '\0' ? d->text : err_text(err));
 }
 
-static void join(struct relay *r, struct side *s, struct stream *stream, struct side *other)
+static void join(struct bridge *r, struct side *s, struct stream *stream, struct side *other)
 {
     static const struct stream_events events = {
         .on_data = on_data,
@@ -109,16 +109,16 @@ static void join(struct relay *r, struct side *s, struct stream *stream, struct 
         .on_drain = on_drain,
         .on_error = on_error,
     };
-    s->relay = r;
+    s->bridge = r;
     s->stream = stream;
     s->other = other;
     stream_set_events(stream, &events, s);
 }
 
-int relay_start(struct stream *client, struct stream *target, relay_ended_fn *ended, void *arg,
-                struct relay **ret)
+int bridge_start(struct stream *client, struct stream *target, bridge_ended_fn *ended, void *arg,
+                 struct bridge **ret)
 {
-    struct relay *r = NEW(struct relay);
+    struct bridge *r = NEW(struct bridge);
     if (r == NULL)
         return ERR_NOMEM;
     r->ended = ended;
@@ -136,7 +136,7 @@ int relay_start(struct stream *client, struct stream *target, relay_ended_fn *en
     return 0;
 }
 
-void relay_abort(struct relay *r)
+void bridge_abort(struct bridge *r)
 {
     end(r, ERR_CANCELED, "gateway", "the gateway is stopping");
 }

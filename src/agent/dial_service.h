@@ -3,15 +3,15 @@
  * The other end of the dial channel (engine/channel.h). Dialling is done as the user: his firewall rules, his resolver. Only
  * gateways of profiles and resolvers of resolv.conf can be asked for; the engine names them, it doesn't say where they are.
  */
-#ifndef STILE_AGENT_DIALER_H
-#define STILE_AGENT_DIALER_H
+#ifndef STILE_AGENT_DIAL_SERVICE_H
+#define STILE_AGENT_DIAL_SERVICE_H
 
 #include "agent/clusters.h"
 #include "engine/channel.h"
 
-struct dialer;
+struct dial_service;
 
-struct dialer_config {
+struct dial_service_config {
     struct loop *loop;
     struct clusters *clusters;
     const struct channel_setup *setup; /* sent first; borrowed */
@@ -21,7 +21,7 @@ struct dialer_config {
 };
 
 /* fd: a SOCK_SEQPACKET socket, taken on success. */
-int dialer_new(int fd, const struct dialer_config *config, struct dialer **ret);
-void dialer_free(struct dialer *d); /* NULL is fine */
+int dial_service_new(int fd, const struct dial_service_config *config, struct dial_service **ret);
+void dial_service_free(struct dial_service *d); /* NULL is fine */
 
 #endif

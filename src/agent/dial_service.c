@@ -1,4 +1,4 @@
-#include "agent/dialer.h"
+#include "agent/dial_service.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,8 +20,8 @@
 #define DIALS_MAX   2048
 #define ANSWERS_MAX 4096 /* that wait because the channel is full */
 
-struct dialer {
-    struct dialer_config config;
+struct dial_service {
+    struct dial_service_config config;
     int fd;
     uv_poll_t *poll; /* freed by itself when it is closed */
     struct list dials;
@@ -33,7 +33,7 @@ struct dialer {
 /* A connection being made. */
 struct dial {
     struct list node;
-    struct dialer *owner;
+    struct dial_service *owner;
     uint32_t id;
     struct socket_connect *connecting;
 };
@@ -53,20 +53,20 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-static void end(struct dialer *d, const char *reason)
+static void end(struct dial_service *d, const char *reason)
 {
     uv_poll_stop(d->poll);
     d->config.on_closed(d->config.arg, reason);
 }
 
-static void watch(struct dialer *d)
+static void watch(struct dial_service *d)
 {
     int events = UV_READABLE | (list_empty(&d->answers) ? 0 : UV_WRITABLE);
     uv_poll_start(d->poll, events, on_poll);
 }
 
 /* Sends what waits, in order, until the channel is full. Errors show when it is read. */
-static void send_answers(struct dialer *d)
+static void send_answers(struct dial_service *d)
 {
     while (!list_empty(&d->answers)) {
         struct answer *a = LIST_ENTRY(d->answers.next, struct answer, node);
@@ -83,7 +83,7 @@ static void send_answers(struct dialer *d)
     watch(d);
 }
 
-static void queue(struct dialer *d, const union channel_message *message, int fd)
+static void queue(struct dial_service *d, const union channel_message *message, int fd)
 {
     struct answer *a = d->answer_count < ANSWERS_MAX ? NEW(struct answer) : NULL;
     if (a == NULL) {
@@ -97,7 +97,7 @@ static void queue(struct dialer *d, const union channel_message *message, int fd
     send_answers(d);
 }
 
-static void answer(struct dialer *d, uint32_t id, int err, const char *reason, int fd)
+static void answer(struct dial_service *d, uint32_t id, int err, const char *reason, int fd)
 {
     union channel_message m;
     channel_init(&m, CHANNEL_DIALED);
@@ -123,7 +123,7 @@ static void on_connected(void *arg, int err, uv_os_sock_t fd, const struct diag 
     dial_free(dial);
 }
 
-static void dial_start_to(struct dialer *d, uint32_t id, const char *host, uint16_t port)
+static void dial_start_to(struct dial_service *d, uint32_t id, const char *host, uint16_t port)
 {
     struct dial *dial = d->dial_count < DIALS_MAX ? NEW(struct dial) : NULL;
     if (dial == NULL) {
@@ -142,7 +142,7 @@ static void dial_start_to(struct dialer *d, uint32_t id, const char *host, uint1
     }
 }
 
-static void dial_gateway(struct dialer *d, const struct channel_dial_gateway *q)
+static void dial_gateway(struct dial_service *d, const struct channel_dial_gateway *q)
 {
     char host[PROFILE_HOST_SIZE];
     uint16_t port = 0;
@@ -200,7 +200,7 @@ static int udp_socket(const char *text, int *ret_fd)
     return 0;
 }
 
-static void dial_resolver(struct dialer *d, const struct channel_dial_resolver *q)
+static void dial_resolver(struct dial_service *d, const struct channel_dial_resolver *q)
 {
     struct resolvers r;
     int fd = -1;
@@ -220,7 +220,7 @@ static void dial_resolver(struct dialer *d, const struct channel_dial_resolver *
 }
 
 /* False: the channel has ended. */
-static bool read_one(struct dialer *d)
+static bool read_one(struct dial_service *d)
 {
     union channel_message m;
     int fds[CHANNEL_FDS_MAX];
@@ -247,7 +247,7 @@ static bool read_one(struct dialer *d)
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
-    struct dialer *d = poll->data;
+    struct dial_service *d = poll->data;
     if (status < 0) {
         end(d, "its channel failed");
         return;
@@ -265,9 +265,9 @@ static void on_poll_freed(uv_handle_t *poll)
     mem_free(poll);
 }
 
-int dialer_new(int fd, const struct dialer_config *config, struct dialer **ret)
+int dial_service_new(int fd, const struct dial_service_config *config, struct dial_service **ret)
 {
-    CLEANUP(mem_freep) struct dialer *d = NEW(struct dialer);
+    CLEANUP(mem_freep) struct dial_service *d = NEW(struct dial_service);
     CLEANUP(mem_freep) uv_poll_t *poll = NEW(uv_poll_t);
     union channel_message m;
     if (d == NULL || poll == NULL)
@@ -294,7 +294,7 @@ int dialer_new(int fd, const struct dialer_config *config, struct dialer **ret)
     return 0;
 }
 
-void dialer_free(struct dialer *d)
+void dial_service_free(struct dial_service *d)
 {
     if (d == NULL)
         return;
