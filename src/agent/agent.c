@@ -230,6 +230,11 @@ void agent_free(struct agent *a)
     mem_free(a);
 }
 
+size_t agent_open_connections(const struct agent *a)
+{
+    return connection_log_open_count(a->connections);
+}
+
 const struct channel_setup *agent_setup(const struct agent *a)
 {
     return &a->setup;

@@ -268,10 +268,12 @@ void clusters_free(struct clusters *c)
         uv_close((uv_handle_t *)c->watch, on_freed);
     else
         mem_free(c->watch);
-    if (c->again != NULL && c->again->arg != NULL)
+    if (c->again != NULL && c->again->arg != NULL) {
+        c->again->arg = c->again; /* what is freed when it has closed; c is gone by then */
         timer_close(c->again, on_timer_freed);
-    else
+    } else {
         mem_free(c->again);
+    }
     defer_stop(&c->bury);
     bury(c);
     for (size_t i = 0; i < c->count; i++)

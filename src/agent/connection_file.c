@@ -16,28 +16,26 @@ struct connection_file {
     struct loop *loop;
     const struct home *home;
     struct buf pending;
-    struct timer *timer; /* freed by itself when it is closed */
+    struct timer timer;
 };
 
 static void on_timer(void *arg);
 
-static void on_timer_freed(void *timer)
+static void on_timer_closed(void *arg)
 {
-    mem_free(timer);
+    mem_free(arg);
 }
 
 int connection_file_new(struct loop *loop, const struct home *home, struct connection_file **ret)
 {
     CLEANUP(mem_freep) struct connection_file *f = NEW(struct connection_file);
-    CLEANUP(mem_freep) struct timer *timer = NEW(struct timer);
-    if (f == NULL || timer == NULL)
+    if (f == NULL)
         return ERR_NOMEM;
-    int r = timer_init(timer, loop, on_timer, f);
+    int r = timer_init(&f->timer, loop, on_timer, f);
     if (r < 0)
         return r;
     f->loop = loop;
     f->home = home;
-    f->timer = STEAL(timer);
     buf_init(&f->pending, PENDING_CAP);
     *ret = STEAL(f);
     return 0;
@@ -99,9 +97,8 @@ void connection_file_free(struct connection_file *f)
     if (f == NULL)
         return;
     flush(f);
-    timer_close(f->timer, on_timer_freed);
     buf_release(&f->pending);
-    mem_free(f);
+    timer_close(&f->timer, on_timer_closed);
 }
 
 json_t *connection_to_json(const struct connection *c)
@@ -137,8 +134,8 @@ void connection_file_add(struct connection_file *f, const struct connection *c)
         buf_commit(&f->pending, size + 1);
     }
     json_decref(o);
-    if (!timer_active(f->timer))
-        timer_start(f->timer, FLUSH_MS);
+    if (!timer_active(&f->timer))
+        timer_start(&f->timer, FLUSH_MS);
 }
 
 json_t *connection_file_read(const struct home *home)

@@ -28,7 +28,11 @@
 #include "platform/process.h"
 #include "platform/signals.h"
 
-enum { GRACE_MS = 3000 }; /* for the launcher, which gives the program two seconds */
+enum {
+    GRACE_MS = 3000,     /* for the launcher, which gives the program two seconds */
+    LAST_WORDS_MS = 10,  /* between looks whether the engine has told of every connection's end, */
+    LAST_WORDS_MAX = 20, /* so many times */
+};
 
 enum pair_name { PAIR_RPC, PAIR_DIAL, PAIR_DEVICE, PAIR_SETUP, PAIR_COUNT };
 
@@ -38,13 +42,15 @@ struct run {
     struct agent *agent;
     struct process *engine;
     struct process *launcher;
-    struct timer grace;
+    struct timer timer; /* of the end */
     uv_poll_t signals;
     int signal_fd;
     int pairs[PAIR_COUNT][2];     /* -1 when closed or given away */
     char home[PRIVATE_PATH_SIZE]; /* hidden from the program */
     int status;                   /* of the launcher */
+    unsigned last_words;          /* looks so far */
     bool engine_lost;
+    bool ended; /* the launcher has */
     struct diag d;
 };
 
@@ -71,17 +77,31 @@ static int make_pairs(struct run *r)
 /* The program can't go on without its network. */
 static void end_program(struct run *r)
 {
-    if (r->launcher == NULL || timer_active(&r->grace))
+    if (r->launcher == NULL || timer_active(&r->timer))
         return;
     (void)process_kill(r->launcher, SIGTERM);
-    timer_start(&r->grace, GRACE_MS);
+    timer_start(&r->timer, GRACE_MS);
 }
 
-static void on_grace_over(void *arg)
+/* The program's last connections end with it; the engine tells of them a moment later. */
+static void hear_last_words(struct run *r)
+{
+    bool wait = !r->engine_lost && agent_open_connections(r->agent) > 0;
+
+    if (wait && r->last_words++ < LAST_WORDS_MAX)
+        timer_start(&r->timer, LAST_WORDS_MS);
+    else
+        loop_stop(&r->loop);
+}
+
+static void on_timer(void *arg)
 {
     struct run *r = arg;
 
-    (void)process_kill(r->launcher, SIGKILL);
+    if (r->ended)
+        hear_last_words(r);
+    else
+        (void)process_kill(r->launcher, SIGKILL);
 }
 
 static void on_engine_gone(void *arg, const char *reason)
@@ -107,7 +127,9 @@ static void on_launcher_ended(void *arg, int status, int signal)
 
     (void)signal;
     r->status = r->engine_lost ? RUN_FAILED : status;
-    loop_stop(&r->loop);
+    r->ended = true;
+    timer_stop(&r->timer);
+    hear_last_words(r);
 }
 
 /* What someone sent to this process alone is meant for the program. */
@@ -296,7 +318,7 @@ static void release(struct run *r)
         close_fd(&r->pairs[i][0]);
         close_fd(&r->pairs[i][1]);
     }
-    timer_close(&r->grace, NULL);
+    timer_close(&r->timer, NULL);
     uv_close((uv_handle_t *)&r->signals, NULL);
     (void)loop_release(&r->loop);
     close_fd(&r->signal_fd);
@@ -314,7 +336,7 @@ static int run_run(struct cli *cli)
         (void)cli_fail(cli, &r.d);
         return RUN_FAILED;
     }
-    (void)timer_init(&r.grace, &r.loop, on_grace_over, &r);
+    (void)timer_init(&r.timer, &r.loop, on_timer, &r);
     int err = watch_signals(&r);
     if (err == 0)
         err = find_home(&r);

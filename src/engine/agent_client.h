@@ -81,8 +81,7 @@ struct agent_report {
     int64_t started_us; /* wall time */
     int64_t ended_us;   /* 0: it goes on */
 };
-/* Copied, and sent with others within AGENT_REPORT_MS. */
-#define AGENT_REPORT_MS 100
+/* Copied, and sent in the loop's next turn, or with others when the agent has taken those before. */
 void agent_client_report(struct agent_client *c, const struct agent_report *report);
 
 #endif

@@ -27,6 +27,7 @@ struct agent_reports {
     size_t dropped;
     struct timer timer;
     struct rpc_client *rpc;
+    bool sending; /* the agent hasn't taken the last batch yet */
 };
 
 void agent_connection_client(const struct agent_connection *conn,
@@ -44,8 +45,11 @@ void agent_connection_client(const struct agent_connection *conn,
 static void on_sent(void *arg, enum rpc_status status, const char *message,
                     const ProtobufCMessage *reply)
 {
-    (void)arg;
+    struct agent_reports *r = arg;
     (void)reply;
+    r->sending = false;
+    if (r->count > 0)
+        timer_start(&r->timer, 0);
     if (status != RPC_OK)
         log_debug("Failed to report connections: %s: %s", rpc_status_name(status), message);
 }
@@ -68,7 +72,8 @@ static void send_batch(struct agent_reports *r)
     request.n_connections = n;
     request.connections = messages;
     int err = rpc_client_call(r->rpc, &client_application_report_connections, &request.base,
-                              REPORT_TIMEOUT_MS, on_sent, NULL, NULL);
+                              REPORT_TIMEOUT_MS, on_sent, r, NULL);
+    r->sending = err == 0;
     if (err < 0)
         log_debug("Failed to report %zu connections: %s", n, err_text(err));
     LIST_FOR_EACH (node, &sent)
@@ -78,7 +83,7 @@ static void send_batch(struct agent_reports *r)
 static void send_all(void *arg)
 {
     struct agent_reports *r = arg;
-    while (r->rpc != NULL && r->count > 0)
+    while (r->rpc != NULL && r->count > 0 && !r->sending)
         send_batch(r);
     if (r->dropped > 0)
         log_warn("%zu reports of connections were dropped: the agent is too slow", r->dropped);
@@ -109,7 +114,9 @@ void agent_reports_free(struct agent_reports *r)
 {
     if (r == NULL)
         return;
+    r->sending = false;
     send_all(r);
+    r->count = 0;
     struct list *node;
     while ((node = list_pop_front(&r->items)) != NULL)
         mem_free(LIST_ENTRY(node, struct item, node));
@@ -165,6 +172,6 @@ void agent_reports_add(struct agent_reports *r, const struct agent_report *repor
     fill(i, report);
     list_push_back(&r->items, &i->node);
     r->count++;
-    if (!timer_active(&r->timer))
-        timer_start(&r->timer, AGENT_REPORT_MS);
+    if (!r->sending && !timer_active(&r->timer))
+        timer_start(&r->timer, 0);
 }
