@@ -14,7 +14,9 @@ struct login {
     struct state *state;
     struct list waiting; /* struct attempt */
     unsigned running;
-    unsigned count; /* attempts of any kind */
+    size_t count; /* attempts of any kind */
+    void (*idle)(void *arg);
+    void *idle_arg;
 };
 
 struct attempt {
@@ -48,13 +50,29 @@ void login_free(struct login *l)
     mem_free(l);
 }
 
+size_t login_count(const struct login *l)
+{
+    return l->count;
+}
+
+void login_on_idle(struct login *l, void (*idle)(void *arg), void *arg)
+{
+    l->idle = idle;
+    l->idle_arg = arg;
+}
+
 static void finish(struct attempt *a, int err, int64_t retry_after_s)
 {
+    struct login *l = a->login;
     login_done_fn *done = a->done;
     void *arg = a->arg;
-    a->login->count--;
     mem_free_wiped(a, sizeof(*a));
     done(arg, err, retry_after_s);
+    if (--l->count > 0 || l->idle == NULL)
+        return;
+    void (*idle)(void *) = l->idle;
+    l->idle = NULL;
+    idle(l->idle_arg);
 }
 
 /* ---- the hash ---- */

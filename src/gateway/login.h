@@ -19,8 +19,11 @@ struct login;
 typedef void login_done_fn(void *arg, int err, int64_t retry_after_s);
 
 int login_new(struct loop *loop, struct state *state, struct login **ret);
-/* No log-in may be under way: the state has been closed and the loop has run. NULL is fine. */
+/* No log-in may be under way. NULL is fine. */
 void login_free(struct login *l);
+size_t login_count(const struct login *l); /* under way */
+/* Called (once) when none is under way any more; for a graceful stop. */
+void login_on_idle(struct login *l, void (*idle)(void *arg), void *arg);
 
 /* done is called once, later, unless this fails: ERR_AUTH, ERR_LIMIT (too many at once), ERR_NOMEM. addr: of the client, without its
  * port. The password is copied, and wiped after use. */

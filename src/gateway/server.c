@@ -314,14 +314,15 @@ static void close_timers(struct server *s)
 
 static void stop_if_empty(struct server *s)
 {
-    bool empty =
-        s->handshake_count + s->stranger_count + s->user_count + router_connections(s->router) == 0;
+    bool empty = s->handshake_count + s->stranger_count + s->user_count +
+                     router_connections(s->router) + login_count(s->access.login) ==
+                 0;
     bool closing = uv_is_closing((uv_handle_t *)&s->renew.uv) != 0;
     if (s->stopping && empty && !closing)
         close_timers(s);
 }
 
-static void on_router_idle(void *arg)
+static void on_idle(void *arg)
 {
     stop_if_empty(arg);
 }
@@ -338,7 +339,7 @@ static void on_grace_over(void *arg)
     size_t left = router_connections(s->router);
     if (left > 0)
         log_warn("Cut %zu connections that did not end by themselves", left);
-    router_on_idle(s->router, on_router_idle, s);
+    router_on_idle(s->router, on_idle, s);
     free_all(&s->strangers);
     free_all(&s->users);
     router_abort(s->router);
@@ -355,7 +356,8 @@ void server_stop(struct server *s, void (*stopped)(void *arg), void *arg)
     s->stopping = true;
     close_listeners(s);
     timer_start(&s->grace, SERVER_GRACE_MS);
-    router_on_idle(s->router, on_router_idle, s);
+    router_on_idle(s->router, on_idle, s);
+    login_on_idle(s->access.login, on_idle, s);
     LIST_FOR_EACH (node, &s->users)
         rpc_server_conn_shutdown(LIST_ENTRY(node, struct session, node)->conn);
     LIST_FOR_EACH (node, &s->strangers)
