@@ -1,4 +1,4 @@
-/* The relay: every byte in order, each direction ends by itself, a slow reader stops its source, a cut is no end. */
+/* The bridge: every byte in order, each direction ends by itself, a slow reader stops its source, a cut is no end. */
 #include "testing.h"
 
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "gateway/relay.h"
+#include "gateway/bridge.h"
 #include "loop/stream_pair.h"
 #include "tls_helpers.h"
 
@@ -22,7 +22,7 @@ struct far_end {
 struct fixture {
     struct loop loop;
     struct far_end client, target;
-    struct relay *relay;
+    struct bridge *bridge;
     bool over;
     int err;
     char where[16];
@@ -47,7 +47,7 @@ static void on_error(void *arg, int err, const struct diag *d)
     ((struct far_end *)arg)->failed = true;
 }
 
-static void on_over(void *arg, const struct relay_result *result)
+static void on_over(void *arg, const struct bridge_result *result)
 {
     struct fixture *f = arg;
     assert_false(f->over);
@@ -76,7 +76,7 @@ static int setup(void **state)
     assert_int_equal(loop_init(&f->loop), 0);
     far_end_init(f, &f->client, &client);
     far_end_init(f, &f->target, &target);
-    assert_int_equal(relay_start(client, target, on_over, f, &f->relay), 0);
+    assert_int_equal(bridge_start(client, target, on_over, f, &f->bridge), 0);
     *state = f;
     return 0;
 }
@@ -87,7 +87,7 @@ static int teardown(void **state)
     stream_close(f->client.stream);
     stream_close(f->target.stream);
     if (!f->over)
-        relay_abort(f->relay);
+        bridge_abort(f->bridge);
     buf_release(&f->client.got);
     buf_release(&f->target.got);
     assert_int_equal(loop_release(&f->loop), 0);
@@ -152,7 +152,7 @@ static void the_target_may_end_first(void **state)
     assert_true(slice_eq_str(buf_slice(&f->target.got), "still here"));
 }
 
-/* The target doesn't read: the client must be stopped after about the relay's queue and the two windows. */
+/* The target doesn't read: the client must be stopped after about the bridge's queue and the two windows. */
 static void a_reader_that_stalls_stops_the_source(void **state)
 {
     struct fixture *f = *state;
@@ -219,7 +219,7 @@ static void aborting_resets_both(void **state)
 {
     struct fixture *f = *state;
     read_both(f);
-    relay_abort(f->relay);
+    bridge_abort(f->bridge);
     assert_true(f->over);
     assert_int_equal(f->err, ERR_CANCELED);
     assert_true(turn_until(&f->loop, &f->client.failed));
@@ -240,5 +240,5 @@ int main(void)
         TEST(a_client_that_breaks_resets_the_target),
         TEST(aborting_resets_both),
     };
-    return cmocka_run_group_tests_name("gateway_relay", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("gateway_bridge", tests, NULL, NULL);
 }
