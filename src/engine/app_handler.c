@@ -8,7 +8,6 @@
 #include "base/str.h"
 #include "engine/control.h"
 #include "engine/flow_relay.h"
-#include "engine/signer.h"
 #include "loop/socket.h"
 #include "tls/certs.h"
 #include "tls/dial.h"
@@ -230,8 +229,7 @@ static int start_tls(struct conn *c, struct attempt *a, struct diag *d)
     if (r < 0)
         return r;
     CLEANUP(key_freep) EVP_PKEY *key = NULL;
-    r = signer_key_new(c->worker->shared, &c->worker->mailbox, c->app, c->facts.port, a->cert, &key,
-                       d);
+    r = signers_key(&c->worker->signers, c->app, c->facts.port, a->cert, &key, d);
     if (r < 0)
         return r;
     struct stream *socket = NULL;

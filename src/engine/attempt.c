@@ -8,7 +8,6 @@
 #include "base/str.h"
 #include "engine/trust.h"
 #include "loop/timer.h"
-#include "tls/certs.h"
 
 /* Theory of operation: an attempt moves through
  *
@@ -185,7 +184,7 @@ static int take_cert(struct attempt *a, struct slice der, struct diag *d)
     const Stile__Vnet__V1__DialOptions *options = a->app->info->dial_options;
     if (options == NULL)
         return diag_set(d, ERR_FORMAT, 0, "The agent gave no gateway for %s", a->app->fqdn.text);
-    int r = cert_from_der(der, &a->cert, d);
+    int r = trust_cert(&a->attempts->trust, der, &a->cert, d);
     if (r < 0)
         return r;
     struct slice ca =

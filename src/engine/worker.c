@@ -172,6 +172,7 @@ static int handles_init(struct worker *w)
         return r;
     uv_prepare_init(&w->loop.uv, &w->prepare);
     w->prepare.data = w;
+    signers_init(&w->signers, w->shared, &w->mailbox);
     return 0;
 }
 
@@ -280,6 +281,7 @@ void worker_free(struct worker *w)
 {
     if (w == NULL)
         return;
+    signers_release(&w->signers);
     stack_free(w->stack);
     link_free(w->link);
     (void)loop_release(&w->loop);

@@ -7,6 +7,7 @@
 #define STILE_ENGINE_WORKER_H
 
 #include "engine/shared.h"
+#include "engine/signer.h"
 #include "engine/stack.h"
 #include "loop/timer.h"
 
@@ -40,8 +41,9 @@ struct worker {
     int poll_events;
     uv_prepare_t prepare;
     struct timer timer;
-    uint64_t armed;        /* what the timer waits for, monotonic ns */
-    struct list burst;     /* relays to settle */
+    uint64_t armed;    /* what the timer waits for, monotonic ns */
+    struct list burst; /* relays to settle */
+    struct signers signers;
     struct list conns;     /* of ops */
     struct list dns_flows; /* of dns_flow */
     atomic_uint strays;    /* of ours, with others */

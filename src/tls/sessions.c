@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "tls/context.h"
 
-#define SESSIONS_PER_KEY 4
+#define SESSIONS_PER_KEY 32
 
 struct entry {
     struct list node;

@@ -20,7 +20,7 @@ void session_cache_clear(struct session_cache *c);
 /* Takes one out, NULL if there is none fit for use now (Unix seconds). The receiver frees it with SSL_SESSION_free. */
 SSL_SESSION *session_cache_take(struct session_cache *c, struct slice key, int64_t now);
 /* The session is taken in any case. not_after: the end of the client certificate, Unix seconds. Over the cap the oldest
- * goes. At most 4 per key. */
+ * goes. At most 32 per key. */
 void session_cache_put(struct session_cache *c, struct slice key, SSL_SESSION *session,
                        int64_t not_after, int64_t now);
 /* Forgets one identity's: its certificate was refused. */
