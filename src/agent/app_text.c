@@ -33,7 +33,8 @@ static bool add_range(char text[APP_TEXT_SIZE], uint32_t first, uint32_t last)
 
 void app_text_ports(const Stile__Access__V1__App *app, char text[APP_TEXT_SIZE])
 {
-    (void)str_format(text, APP_TEXT_SIZE, "%s", app->n_ports == 0 ? "any" : "");
+    const char *none = app->web ? "-" : "any";
+    (void)str_format(text, APP_TEXT_SIZE, "%s", app->n_ports == 0 ? none : "");
     for (size_t i = 0; i < app->n_ports; i++)
         if (!add_range(text, app->ports[i]->first, app->ports[i]->last))
             return;

@@ -11,12 +11,13 @@
 /* In the order of `stile help`; commands of one group stand together. One row each. */
 /* clang-format off */
 const struct command *const cli_commands[] = {
+    &command_run,
     &command_login,
     &command_logout,
     &command_apps,
     &command_status,
     &command_connections,
-    &command_run,
+    &command_proxy,
     &command_gateway_init,
     &command_gateway_check,
     &command_gateway_run,
