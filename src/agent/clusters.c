@@ -19,9 +19,9 @@ struct clusters {
     uint64_t stamp;
     struct member *members[PROFILES_MAX];
     size_t count;
-    uv_fs_event_t *watch; /* freed by itself when it is closed */
-    struct timer *again;
-    struct list dead; /* a callback of theirs may be on the stack */
+    uv_fs_event_t *watch; /* freed by itself when it is closed; NULL: none */
+    struct timer again;   /* when it has been closed, all of this is freed */
+    struct list dead;     /* a callback of theirs may be on the stack */
     struct defer bury;
     bool closing;
 };
@@ -31,9 +31,9 @@ static void on_freed(uv_handle_t *handle)
     mem_free(handle);
 }
 
-static void on_timer_freed(void *timer)
+static void on_timer_closed(void *clusters)
 {
-    mem_free(timer);
+    mem_free(clusters);
 }
 
 static void member_free(struct member *m)
@@ -210,28 +210,22 @@ static void on_again(void *arg)
     clusters_refresh(c);
     for (size_t i = 0; i < c->count; i++)
         ask_listing(c->members[i]);
-    timer_start(c->again, LISTING_MS);
+    timer_start(&c->again, LISTING_MS);
 }
 
-static int watch_directory(struct clusters *c)
+/* Without inotify the directory is looked at with each question all the same. */
+static void watch_directory(struct clusters *c)
 {
-    c->watch = NEW(uv_fs_event_t);
-    c->again = NEW(struct timer);
-    if (c->watch == NULL || c->again == NULL)
-        return ERR_NOMEM;
-    int r = timer_init(c->again, c->loop, on_again, c);
-    if (r < 0)
-        return r;
-    timer_start(c->again, LISTING_MS);
-    r = uv_fs_event_init(&c->loop->uv, c->watch);
-    if (r < 0)
-        return loop_err(r);
-    c->watch->data = c;
-    r = uv_fs_event_start(c->watch, on_watch, c->home->profiles.path, 0);
-    /* Without inotify the directory is looked at with each question all the same. */
+    uv_fs_event_t *watch = NEW(uv_fs_event_t);
+    if (watch == NULL || uv_fs_event_init(&c->loop->uv, watch) < 0) {
+        mem_free(watch);
+        return;
+    }
+    c->watch = watch;
+    watch->data = c;
+    int r = uv_fs_event_start(watch, on_watch, c->home->profiles.path, 0);
     if (r < 0)
         log_debug("Can't watch %s: %s", c->home->profiles.path, uv_strerror(r));
-    return 0;
 }
 
 int clusters_new(struct loop *loop, const struct home *home, const char *only,
@@ -249,11 +243,13 @@ int clusters_new(struct loop *loop, const struct home *home, const char *only,
     defer_init(&c->bury, bury, c);
     int r = only != NULL ? str_copy(c->only, sizeof(c->only), only) : 0;
     if (r == 0)
-        r = watch_directory(c);
+        r = timer_init(&c->again, loop, on_again, c);
     if (r < 0) {
-        clusters_free(c);
+        mem_free(c);
         return diag_set(d, r, 0, "Failed to read the profiles: %s", err_text(r));
     }
+    timer_start(&c->again, LISTING_MS);
+    watch_directory(c);
     clusters_refresh(c);
     *ret = c;
     return 0;
@@ -264,21 +260,13 @@ void clusters_free(struct clusters *c)
     if (c == NULL)
         return;
     c->closing = true;
-    if (c->watch != NULL && c->watch->loop != NULL)
+    if (c->watch != NULL)
         uv_close((uv_handle_t *)c->watch, on_freed);
-    else
-        mem_free(c->watch);
-    if (c->again != NULL && c->again->arg != NULL) {
-        c->again->arg = c->again; /* what is freed when it has closed; c is gone by then */
-        timer_close(c->again, on_timer_freed);
-    } else {
-        mem_free(c->again);
-    }
     defer_stop(&c->bury);
     bury(c);
     for (size_t i = 0; i < c->count; i++)
         member_free(c->members[i]);
-    mem_free(c);
+    timer_close(&c->again, on_timer_closed);
 }
 
 size_t clusters_count(const struct clusters *c)

@@ -16,28 +16,25 @@ struct connection_file {
     struct loop *loop;
     const struct home *home;
     struct buf pending;
-    struct timer timer;
+    struct timer timer; /* when it has been closed, all of this is freed */
 };
 
 static void on_timer(void *arg);
 
-static void on_timer_closed(void *arg)
-{
-    mem_free(arg);
-}
-
 int connection_file_new(struct loop *loop, const struct home *home, struct connection_file **ret)
 {
-    CLEANUP(mem_freep) struct connection_file *f = NEW(struct connection_file);
+    struct connection_file *f = NEW(struct connection_file);
     if (f == NULL)
         return ERR_NOMEM;
     int r = timer_init(&f->timer, loop, on_timer, f);
-    if (r < 0)
+    if (r < 0) {
+        mem_free(f);
         return r;
+    }
     f->loop = loop;
     f->home = home;
     buf_init(&f->pending, PENDING_CAP);
-    *ret = STEAL(f);
+    *ret = f;
     return 0;
 }
 
@@ -92,13 +89,18 @@ static void on_timer(void *arg)
     flush(arg);
 }
 
+static void on_closed(void *file)
+{
+    mem_free(file);
+}
+
 void connection_file_free(struct connection_file *f)
 {
     if (f == NULL)
         return;
     flush(f);
     buf_release(&f->pending);
-    timer_close(&f->timer, on_timer_closed);
+    timer_close(&f->timer, on_closed);
 }
 
 json_t *connection_to_json(const struct connection *c)

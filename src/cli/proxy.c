@@ -40,8 +40,10 @@ static int serve(struct cli *cli, struct loop *loop, const struct proxy_config *
     struct proxy_address at;
     struct diag d = {0};
     uv_signal_t term, intr;
-    if (proxy_new(loop, config, &proxy, &at, &d) < 0)
+    if (proxy_new(loop, config, &proxy, &at, &d) < 0) {
+        loop_release(loop);
         return cli_fail(cli, &d);
+    }
     int status = show(cli, &at);
     fflush(stdout);
     if (catch_signal(loop, &term, SIGTERM) < 0 || catch_signal(loop, &intr, SIGINT) < 0)
