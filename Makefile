@@ -79,7 +79,7 @@ bench: ## measure against loopback relays, haproxy and dnsmasq; writes bench/res
 	@scripts/bootstrap.sh build demo bench
 	@$(call setup,$(BUILD),)
 	@ninja -C $(BUILD) -j$(JOBS)
-	@STILE="$(CURDIR)/$(BUILD)/stile" bench/run.sh
+	@bench/run.py --build "$(CURDIR)/$(BUILD)"
 
 soak: ## hours of traffic, churn and kills; MINUTES (default 60)
 	@scripts/bootstrap.sh build demo test
