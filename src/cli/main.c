@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "cli/commands.h"
 #include "cli/help.h"
+#include "platform/signals.h"
 
 /* In the order of `stile help`; commands of one group stand together. One row each. */
 /* clang-format off */
@@ -117,6 +118,7 @@ int main(int argc, char **argv)
 {
     struct cli cli = {0};
     size_t words = 0;
+    signals_block_broken_pipes();
     if (argc < 2) {
         help_overview(stderr);
         return CLI_USAGE;

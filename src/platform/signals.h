@@ -16,6 +16,10 @@ int signals_open(bool children, int *ret_fd, struct diag *d);
 /* The next one, without waiting: ERR_AGAIN. from_terminal: its whole group has got it. */
 int signals_read(int fd, int *ret_signal, bool *ret_from_terminal);
 
+/* Writing to a pipe or socket that nobody reads fails with an error from now on, instead of ending the process. For threads
+ * made later, too; not for programs that signals_restore was called for. */
+void signals_block_broken_pipes(void);
+
 /* Unblocks everything: for a child before it executes a program. */
 void signals_restore(void);
 

@@ -44,6 +44,16 @@ int signals_read(int fd, int *ret_signal, bool *ret_from_terminal)
     return 0;
 }
 
+void signals_block_broken_pipes(void)
+{
+    /* Blocked, not ignored: an ignored one would stay so in the programs that we start. */
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGPIPE);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 void signals_restore(void)
 {
     sigset_t none;
