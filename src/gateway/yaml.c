@@ -12,7 +12,8 @@
 struct yaml_doc {
     struct fy_parser *parser;
     struct fy_document *document; /* NULL if the text is no YAML */
-    char *text;                   /* owned; the parser refers to it */
+    struct fy_diag *diag; /* freed by fy_diag_destroy alone: unref leaks what it has collected */
+    char *text;           /* owned; the parser refers to it */
     struct yaml_problem problems[YAML_PROBLEMS_MAX];
     size_t problem_count;
 };
@@ -62,11 +63,11 @@ const struct yaml_problem *yaml_problem_get(const struct yaml_doc *doc, size_t i
 /* ---- the document ---- */
 
 /* What the library found wrong with the text itself. Its lines and columns count from 1 here. */
-static void take_syntax_errors(struct yaml_doc *doc, struct fy_diag *diag)
+static void take_syntax_errors(struct yaml_doc *doc)
 {
     void *iter = NULL;
     struct fy_diag_error *e;
-    while ((e = fy_diag_errors_iterate(diag, &iter)) != NULL)
+    while ((e = fy_diag_errors_iterate(doc->diag, &iter)) != NULL)
         add_problem(doc, e->line > 0 ? (unsigned)e->line : 1,
                     e->column > 0 ? (unsigned)e->column : 1, "%s",
                     e->msg != NULL ? e->msg : "not valid YAML");
@@ -75,16 +76,29 @@ static void take_syntax_errors(struct yaml_doc *doc, struct fy_diag *diag)
                     "the file has no YAML document; `stile gateway init` writes an example");
 }
 
-/* The library takes some broken UTF-8 as it comes; C strings end at NUL. */
+static bool starts_line(struct slice text, size_t i)
+{
+    static const uint8_t mark[] = {0xef, 0xbb, 0xbf}; /* UTF-8's byte order mark */
+    if (i >= sizeof(mark) && memcmp(text.data + i - sizeof(mark), mark, sizeof(mark)) == 0)
+        i -= sizeof(mark);
+    return i == 0 || text.data[i - 1] == '\n' || text.data[i - 1] == '\r';
+}
+
+/* What is refused before the library sees it: control characters, which end C strings early, and directives (%YAML, %TAG),
+ * which have no use here and on which libfyaml 0.7.12 can loop for ever. */
 static bool check_bytes(struct yaml_doc *doc, struct slice text)
 {
     unsigned line = 1;
     unsigned column = 1;
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
-        if ((c < 0x20 && c != '\n' && c != '\r' && c != '\t') || c == 0x7f) {
-            add_problem(doc, line, column, "a control character (0x%02x) is in the file; remove it",
-                        c);
+        const char *what = NULL;
+        if ((c < 0x20 && c != '\n' && c != '\r' && c != '\t') || c == 0x7f)
+            what = "a control character";
+        else if (c == '%' && starts_line(text, i))
+            what = "a YAML directive (a line that begins with %)";
+        if (what != NULL) {
+            add_problem(doc, line, column, "%s is in the file; remove it", what);
             return false;
         }
         column = c == '\n' ? 1 : column + 1;
@@ -107,24 +121,23 @@ static int load(struct yaml_doc *doc, size_t len)
     struct fy_diag_cfg diag_cfg;
     fy_diag_cfg_default(&diag_cfg);
     diag_cfg.level = FYET_ERROR;
-    struct fy_diag *diag = fy_diag_create(&diag_cfg);
-    if (diag == NULL)
+    doc->diag = fy_diag_create(&diag_cfg);
+    if (doc->diag == NULL)
         return ERR_NOMEM;
-    fy_diag_set_collect_errors(diag, true);
+    fy_diag_set_collect_errors(doc->diag, true);
     struct fy_parse_cfg cfg = {.flags = FYPCF_QUIET | FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE,
-                               .diag = diag};
+                               .diag = doc->diag};
     doc->parser = fy_parser_create(&cfg);
     if (doc->parser != NULL && fy_parser_set_string(doc->parser, doc->text, len) == 0) {
         doc->document = fy_parse_load_document(doc->parser);
         if (doc->document == NULL)
-            take_syntax_errors(doc, diag);
+            take_syntax_errors(doc);
         else if (has_second_document(doc))
             add_problem(doc, 1, 1,
                         "the file holds more than one YAML document (a line \"---\"); keep one");
         else if (fy_parser_get_stream_error(doc->parser))
-            take_syntax_errors(doc, diag);
+            take_syntax_errors(doc);
     }
-    fy_diag_unref(diag);
     return doc->parser == NULL ? ERR_NOMEM : 0;
 }
 
@@ -156,6 +169,8 @@ void yaml_free(struct yaml_doc *doc)
         fy_parse_document_destroy(doc->parser, doc->document);
     if (doc->parser != NULL)
         fy_parser_destroy(doc->parser);
+    if (doc->diag != NULL)
+        fy_diag_destroy(doc->diag);
     mem_free(doc->text);
     mem_free(doc);
 }

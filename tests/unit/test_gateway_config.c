@@ -182,7 +182,9 @@ static void problems_of_the_text_itself(void **state)
     bad("just words\n", 1, 1, "the configuration must be a mapping");
     bad("- a\n- b\n", 1, 3, "the configuration must be a mapping");
     bad(HEAD "apps: []\n---\na: b\n", 1, 1, "more than one YAML document");
-    bad(HEAD "apps: []\nx\001y: b\n", 7, 2, "control character (0x01)");
+    bad(HEAD "apps: []\nx\001y: b\n", 7, 2, "control character");
+    bad("%YAML 1.1\n---\ncluster: a\n", 1, 1, "YAML directive");
+    bad("a: b\n%", 2, 1, "YAML directive");
     bad(HEAD "apps: &anchor []\nlimits: *anchor\n", 7, 9, "alias");
     bad("cluster: [a, b\n", 2, 1, "");
 }
