@@ -245,6 +245,18 @@ static void on_new_connection(struct rpc_call *call, const ProtobufCMessage *mes
     rpc_call_reply(call, &reply.base);
 }
 
+static void tell_ports(struct application_server *s,
+                       const Stile__Vnet__V1__OnInvalidLocalPortRequest *q)
+{
+    char ports[APP_TEXT_SIZE];
+    char text[NOTICE_SIZE];
+    app_text_vnet_ports(q->app_info->app, ports);
+    (void)str_format(text, sizeof(text), "%s has no port %u; use %s", q->app_info->app->public_name,
+                     q->target_port, ports);
+    notices_tell(s->config.notices, "%s", text);
+    connection_log_explain(s->config.connections, q->connection_id, text);
+}
+
 static void on_invalid_local_port(struct rpc_call *call, const ProtobufCMessage *message, void *arg)
 {
     struct application_server *s = arg;
@@ -252,14 +264,10 @@ static void on_invalid_local_port(struct rpc_call *call, const ProtobufCMessage 
         (const Stile__Vnet__V1__OnInvalidLocalPortRequest *)message;
     Stile__Vnet__V1__OnInvalidLocalPortResponse reply =
         STILE__VNET__V1__ON_INVALID_LOCAL_PORT_RESPONSE__INIT;
-    char ports[APP_TEXT_SIZE];
     if (refuse(s, call))
         return;
-    if (q->app_info != NULL && q->app_info->app != NULL) {
-        app_text_vnet_ports(q->app_info->app, ports);
-        notices_tell(s->config.notices, "%s has no port %u; use %s", q->app_info->app->public_name,
-                     q->target_port, ports);
-    }
+    if (q->app_info != NULL && q->app_info->app != NULL)
+        tell_ports(s, q);
     rpc_call_reply(call, &reply.base);
 }
 

@@ -138,6 +138,15 @@ void connection_log_begin(struct connection_log *log,
         describe(log, c, request->app_key, request->fqdn, request->port, request->client);
 }
 
+void connection_log_explain(struct connection_log *log, uint64_t id, const char *reason)
+{
+    struct connection *c = add(log, id);
+    if (c == NULL)
+        return;
+    take_text(c->reason, sizeof(c->reason), reason);
+    c->explained = true;
+}
+
 static void look_up_program(struct connection_log *log, struct connection *c)
 {
     const struct program *p = c->program_known ? NULL : programs_get(log->programs, c->inode);
@@ -200,7 +209,8 @@ void connection_log_report(struct connection_log *log, const Stile__Vnet__V1__Co
         return;
     describe(log, c, r->app_key, r->fqdn, r->port, r->client);
     c->verdict = r->verdict;
-    take_text(c->reason, sizeof(c->reason), r->reason);
+    if (!c->explained)
+        take_text(c->reason, sizeof(c->reason), r->reason);
     c->bytes_up = r->bytes_up;
     c->bytes_down = r->bytes_down;
     if (r->started_us != 0)

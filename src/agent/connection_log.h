@@ -25,6 +25,7 @@ struct connection {
     bool program_known;
     Stile__Vnet__V1__Verdict verdict;
     char reason[256];
+    bool explained; /* the reason is ours, see connection_log_explain */
     uint64_t bytes_up;
     uint64_t bytes_down;
     int64_t started_us;
@@ -42,6 +43,8 @@ void connection_log_free(struct connection_log *log);
 /* A connection is about to be made: its program is looked for from now on. */
 void connection_log_begin(struct connection_log *log,
                           const Stile__Vnet__V1__OnNewConnectionRequest *request);
+/* Why it will be refused, in better words than the report will have. */
+void connection_log_explain(struct connection_log *log, uint64_t id, const char *reason);
 /* It was established, changed, or has ended. One that was never begun is fine. */
 void connection_log_report(struct connection_log *log,
                            const Stile__Vnet__V1__ConnectionReport *report);

@@ -249,7 +249,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct dial_service *d = poll->data;
     if (status < 0) {
-        end(d, "its channel failed");
+        end(d, "it has ended");
         return;
     }
     if ((events & UV_WRITABLE) != 0)

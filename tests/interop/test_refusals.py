@@ -88,10 +88,15 @@ def expire(world):
     profile = os.path.join(world.home, "profiles", "demo")
     ca = os.path.join(DIR, "gateway", "ca")
     shutil.copytree(profile, os.path.join(DIR, "profile.before"), dirs_exist_ok=True)
+    request = subprocess.run(
+        ["openssl", "x509", "-x509toreq", "-in", os.path.join(profile, "cert.pem"), "-signkey",
+         os.path.join(profile, "key.pem"), "-copy_extensions", "copyall"], check=True, capture_output=True).stdout
     subprocess.run(
-        ["openssl", "x509", "-in", os.path.join(profile, "cert.pem"), "-CA", os.path.join(ca, "ca.pem"), "-CAkey",
-         os.path.join(ca, "ca.key"), "-days", "-1", "-copy_extensions", "copyall", "-set_serial", "77", "-out",
-         os.path.join(profile, "cert.pem.new")], check=True, capture_output=True)
+        ["openssl", "x509", "-req", "-CA", os.path.join(ca, "ca.pem"), "-CAkey", os.path.join(ca, "ca.key"), "-days", "-1",
+         "-copy_extensions", "copyall", "-set_serial", "77", "-out", os.path.join(profile, "cert.pem.new")],
+        input=request, check=True, capture_output=True)
+    os.chmod(os.path.join(profile, "cert.pem.new"), 0o600)
+    shutil.chown(os.path.join(profile, "cert.pem.new"), os.stat(profile).st_uid, os.stat(profile).st_gid)
     os.rename(os.path.join(profile, "cert.pem.new"), os.path.join(profile, "cert.pem"))
 
 
