@@ -35,11 +35,18 @@ void rpc_call_header(struct rpc_exchange *x, struct slice name, struct slice val
         call->timeout_bad = rpc_timeout_parse(value, &call->timeout_ns) < 0;
 }
 
+/* From now on only the caller's taking it is waited for. */
+static void set_answered(struct rpc_call *call)
+{
+    call->state = CALL_ANSWERED;
+    if (call->conn != NULL)
+        rpc_exchange_set_deadline(&call->x, rpc_server_conn_patience(call->conn));
+}
+
 static void respond_http(struct rpc_call *call, const char *http_status)
 {
     const nghttp2_nv headers[] = {rpc_header(":status", http_status)};
-    call->state = CALL_ANSWERED;
-    rpc_exchange_set_deadline(&call->x, 0);
+    set_answered(call);
     if (rpc_exchange_respond(&call->x, headers, ARRAY_LEN(headers), false) < 0)
         free_call(call);
 }
@@ -104,8 +111,7 @@ static void refuse(struct rpc_call *call, enum rpc_status status, const char *fm
     (void)vsnprintf(call->text, sizeof(call->text), fmt, args);
     va_end(args);
     call->status = status;
-    call->state = CALL_ANSWERED;
-    rpc_exchange_set_deadline(&call->x, 0);
+    set_answered(call);
     if (respond_status(call) < 0)
         free_call(call);
 }
@@ -229,7 +235,7 @@ void rpc_call_ready(struct rpc_exchange *x)
     struct rpc_call *call = call_of(x);
     if (call->state == CALL_HANDLED)
         serve_handled(call);
-    else if (x->closed)
+    else if (x->closed || (call->state == CALL_ANSWERED && x->expired))
         free_call(call);
     else if (call->state == CALL_RECEIVING)
         receive(call);
@@ -251,15 +257,12 @@ void rpc_call_disconnect(struct rpc_call *call)
 static void settle(struct rpc_call *call, bool said)
 {
     struct rpc_transport *t = call->x.transport;
-    call->state = CALL_ANSWERED;
+    set_answered(call);
     call->on_cancel = NULL;
     call->on_drain = NULL;
-    if (t == NULL || call->x.closed || !said) {
+    rpc_message_free(STEAL(call->request));
+    if (t == NULL || call->x.closed || !said)
         free_call(call);
-    } else {
-        rpc_message_free(STEAL(call->request));
-        rpc_exchange_set_deadline(&call->x, 0);
-    }
     if (t != NULL)
         rpc_transport_flush(t);
 }

@@ -4,7 +4,7 @@
  *       └──────(refused, expired)──────────────────────────────────────┘
  *
  * In HANDLED the handler owns the call. If the caller goes meanwhile, or gets its status from us (deadline), the call is `gone`
- * and stays in HANDLED until the handler answers. In the other states it is freed when its HTTP/2 stream closes.
+ * and stays in HANDLED until the handler answers. In the other states it is freed when its HTTP/2 stream closes, or when the connection's patience ends.
  */
 #ifndef STILE_RPC_CALL_H
 #define STILE_RPC_CALL_H
@@ -47,5 +47,7 @@ const struct rpc_handler *rpc_server_conn_find(const struct rpc_server_conn *con
                                                struct slice path);
 void *rpc_server_conn_arg(const struct rpc_server_conn *conn);
 size_t rpc_server_conn_message_max(const struct rpc_server_conn *conn);
+uint64_t
+rpc_server_conn_patience(const struct rpc_server_conn *conn); /* when it ends, counted from now */
 
 #endif

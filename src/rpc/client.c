@@ -278,6 +278,11 @@ void rpc_client_close(struct rpc_client *client)
     end_all(client, RPC_CANCELLED, "The connection was closed on this side");
 }
 
+void rpc_client_set_keepalive(struct rpc_client *client, unsigned ms)
+{
+    rpc_transport_set_keepalive(&client->transport, ms);
+}
+
 /* A call. */
 
 static int submit(struct rpc_client *client, struct rpc_pending *p, unsigned timeout_ms)

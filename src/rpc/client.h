@@ -34,6 +34,10 @@ MUST_CHECK int rpc_client_new(struct stream *stream, struct loop *loop, const ch
 /* Ends the connection now. Pending calls get CANCELLED before this returns; no on_closed. The client is gone. */
 void rpc_client_close(struct rpc_client *client);
 
+/* While calls are open, a server silent for this long gets a PING; as long again without a word, and the connection is lost with
+ * ERR_TIMEOUT (calls: UNAVAILABLE). 0: never, the default. Other people's servers may think less than 5 minutes rude. */
+void rpc_client_set_keepalive(struct rpc_client *client, unsigned ms);
+
 /* request is packed before this returns. timeout_ms 0: no deadline. ret_pending may be NULL; it is valid until the last
  * callback. ERR_CLOSED: the connection has ended or the server takes no more calls. ERR_TOOBIG, ERR_LIMIT, ERR_NOMEM.
  * on_reply is called only if this returns 0. */

@@ -12,7 +12,8 @@ void rpc_exchange_init(struct rpc_exchange *x, struct rpc_transport *t)
     buf_init(&x->out, RPC_UNSENT_MAX);
     list_init(&x->ready);
     list_push_back(&t->exchanges, &x->node);
-    t->count++;
+    if (t->count++ == 0)
+        rpc_transport_expect_word(t);
 }
 
 void rpc_exchange_release(struct rpc_exchange *x, uint32_t reset_code)

@@ -4,7 +4,7 @@
 #include "rpc/call.h"
 
 #define CALLS_MAX_DEFAULT  1024u
-#define REQUEST_MS_DEFAULT 30000u
+#define REQUEST_MS_DEFAULT 60000u
 
 struct rpc_server_conn {
     struct rpc_transport transport;
@@ -89,6 +89,7 @@ int rpc_server_conn_new(struct stream *stream, struct loop *loop,
     int r = rpc_transport_init(&conn->transport, stream, loop, &t);
     if (r < 0)
         return r;
+    rpc_transport_set_keepalive(&conn->transport, config->keepalive_ms);
     *ret_conn = STEAL(conn);
     return 0;
 }
@@ -124,6 +125,11 @@ const struct rpc_handler *rpc_server_conn_find(const struct rpc_server_conn *con
 void *rpc_server_conn_arg(const struct rpc_server_conn *conn)
 {
     return conn->config.service_arg;
+}
+
+uint64_t rpc_server_conn_patience(const struct rpc_server_conn *conn)
+{
+    return clock_mono_ns() + conn->config.request_ms * NS_PER_MS;
 }
 
 size_t rpc_server_conn_message_max(const struct rpc_server_conn *conn)

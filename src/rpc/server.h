@@ -33,8 +33,10 @@ struct rpc_server_config {
     void (*on_closed)(void *service_arg, int err, const struct diag *diag);
     size_t message_max;  /* of a request, bytes; RPC_MESSAGE_MAX */
     unsigned calls_max;  /* open at once; 1024 */
-    unsigned request_ms; /* from the headers to the end of the request; 30 000 */
+    unsigned request_ms; /* for a request to come whole, for an answer to be taken; 60 000 */
     unsigned idle_ms;    /* without an open call, until the connection is ended; 0: no limit */
+    /* While calls are open, silence of this length makes a PING, and as much again on_closed with ERR_TIMEOUT; 0: never. */
+    unsigned keepalive_ms;
 };
 
 /* stream: ready (handshake done), with nobody's events; taken on success. */

@@ -21,6 +21,9 @@
 #define RESETS_PER_SECOND 256u
 #define HEADER_BLOCK_MAX  ((size_t)64 * 1024)
 
+/* After the last GOAWAY, how long a peer that doesn't read may keep us. */
+#define LINGER_NS (2 * NS_PER_S)
+
 void rpc_exchange_mark(struct rpc_exchange *x)
 {
     if (list_empty(&x->ready))
@@ -91,8 +94,17 @@ static int on_chunk(nghttp2_session *session, UNUSED uint8_t flags, int32_t id, 
     return 0;
 }
 
-static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, UNUSED void *user)
+static void set_reason(struct rpc_transport *t, struct slice text)
 {
+    text = slice_first(text, sizeof(t->reason) - 1);
+    if (!str_is_printable(text) || str_copy_slice(t->reason, sizeof(t->reason), text) < 0)
+        t->reason[0] = '\0';
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
+        set_reason(user, slice_str(nghttp2_http2_strerror(frame->goaway.error_code)));
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     struct rpc_exchange *x = find(session, frame->hd.stream_id);
@@ -153,10 +165,7 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
 static int on_reason(UNUSED nghttp2_session *session, UNUSED int code, const char *text, size_t len,
                      void *user)
 {
-    struct rpc_transport *t = user;
-    struct slice s = slice_first(slice_of(text, len), sizeof(t->reason) - 1);
-    if (!str_is_printable(s) || str_copy_slice(t->reason, sizeof(t->reason), s) < 0)
-        t->reason[0] = '\0';
+    set_reason(user, slice_of(text, len));
     return 0;
 }
 
@@ -237,6 +246,15 @@ static bool over(const struct rpc_transport *t)
            nghttp2_session_want_write(t->session) == 0 && stream_queued(t->stream) == 0;
 }
 
+/* The last word is said, but the peer doesn't take it. */
+static void linger(struct rpc_transport *t)
+{
+    if (t->linger_end != 0 || nghttp2_session_want_read(t->session) != 0)
+        return;
+    t->linger_end = clock_mono_ns() + LINGER_NS;
+    rpc_transport_arm(t, t->linger_end);
+}
+
 /* Serves and sends until there is nothing to do. */
 static void run(struct rpc_transport *t)
 {
@@ -257,6 +275,8 @@ static void run(struct rpc_transport *t)
         lose_h2(t, NGHTTP2_ERR_FLOODED);
     else if (over(t))
         lose_text(t, ERR_CLOSED, "The RPC connection has ended");
+    else
+        linger(t);
 }
 
 static void on_turn(void *arg)
@@ -268,6 +288,8 @@ static void on_data(void *arg, struct slice bytes)
 {
     struct rpc_transport *t = arg;
     t->busy = true;
+    t->pinged_at = 0;
+    t->heard_at = clock_mono_ns();
     while (bytes.len > 0) {
         struct slice part = slice_first(bytes, FEED_MAX);
         ssize_t n = nghttp2_session_mem_recv(t->session, part.data, part.len);
@@ -299,19 +321,51 @@ static void on_error(void *arg, int err, const struct diag *d)
     lose(arg, err, d);
 }
 
+static void sooner(uint64_t *next, uint64_t deadline)
+{
+    if (*next == 0 || deadline < *next)
+        *next = deadline;
+}
+
+/* The exchanges' deadlines. */
 static void expire(struct rpc_transport *t, uint64_t now, uint64_t *next)
 {
     LIST_FOR_EACH (node, &t->exchanges) {
         struct rpc_exchange *x = LIST_ENTRY(node, struct rpc_exchange, node);
         if (x->deadline == 0 || x->expired)
             continue;
-        if (x->deadline <= now) {
-            x->expired = true;
-            rpc_exchange_mark(x);
-        } else if (*next == 0 || x->deadline < *next) {
-            *next = x->deadline;
+        if (x->deadline > now) {
+            sooner(next, x->deadline);
+            continue;
         }
+        x->expired = true;
+        rpc_exchange_mark(x);
     }
+}
+
+static void check_idle(struct rpc_transport *t, uint64_t now, uint64_t *next)
+{
+    if (t->count > 0 || t->idle_ns == 0)
+        return;
+    if (t->idle_since + t->idle_ns > now)
+        sooner(next, t->idle_since + t->idle_ns);
+    else
+        rpc_transport_goaway(t, NGHTTP2_NO_ERROR);
+}
+
+/* False if the peer has been silent for too long. */
+static bool check_silence(struct rpc_transport *t, uint64_t now, uint64_t *next)
+{
+    if (t->ping_ns == 0 || t->count == 0)
+        return true;
+    if (t->pinged_at != 0 && t->pinged_at + t->ping_ns <= now)
+        return false;
+    if (t->pinged_at == 0 && t->heard_at + t->ping_ns <= now) {
+        nghttp2_submit_ping(t->session, NGHTTP2_FLAG_NONE, NULL);
+        t->pinged_at = now;
+    }
+    sooner(next, (t->pinged_at != 0 ? t->pinged_at : t->heard_at) + t->ping_ns);
+    return true;
 }
 
 static void on_timer(void *arg)
@@ -321,13 +375,17 @@ static void on_timer(void *arg)
     uint64_t next = 0;
     t->timer_at = 0;
     expire(t, now, &next);
-    if (t->count == 0 && t->idle_ns > 0) {
-        next = t->idle_since + t->idle_ns;
-        if (next <= now) {
-            next = 0;
-            rpc_transport_goaway(t, NGHTTP2_NO_ERROR);
-        }
+    check_idle(t, now, &next);
+    if (!check_silence(t, now, &next)) {
+        lose_text(t, ERR_TIMEOUT, "The peer of an RPC connection no longer answers");
+        return;
     }
+    if (t->linger_end != 0 && t->linger_end <= now) {
+        lose_text(t, ERR_CLOSED, "The RPC connection has ended");
+        return;
+    }
+    if (t->linger_end != 0)
+        sooner(&next, t->linger_end);
     rpc_transport_arm(t, next);
     run(t);
 }
@@ -447,6 +505,20 @@ void rpc_transport_close(struct rpc_transport *t)
     defer_stop(&t->turn);
     stream_close(STEAL(t->stream));
     timer_close(&t->timer, on_timer_closed);
+}
+
+void rpc_transport_set_keepalive(struct rpc_transport *t, unsigned ms)
+{
+    t->ping_ns = ms * NS_PER_MS;
+    rpc_transport_expect_word(t);
+}
+
+void rpc_transport_expect_word(struct rpc_transport *t)
+{
+    t->heard_at = clock_mono_ns();
+    t->pinged_at = 0;
+    if (t->ping_ns > 0)
+        rpc_transport_arm(t, t->heard_at + t->ping_ns);
 }
 
 void rpc_transport_flush(struct rpc_transport *t)

@@ -89,6 +89,10 @@ struct rpc_transport {
     uint64_t timer_at;   /* 0: not running */
     uint64_t idle_ns;    /* 0: may be idle for ever */
     uint64_t idle_since; /* while count is 0 */
+    uint64_t ping_ns;    /* 0: never; see rpc_transport_set_keepalive */
+    uint64_t heard_at;   /* bytes came last, or were first waited for */
+    uint64_t pinged_at;  /* and not heard since; or 0 */
+    uint64_t linger_end; /* 0: not lingering; see LINGER_NS */
     int send_err;        /* of the stream; the connection is lost in the next turn */
     ssize_t h2_err;      /* the same, of nghttp2 */
     bool server;
@@ -112,6 +116,9 @@ MUST_CHECK int rpc_transport_init(struct rpc_transport *t, struct stream *stream
                                   const struct rpc_transport_config *config);
 /* Exchanges must have been released. No event after this but freed(), in a later turn. */
 void rpc_transport_close(struct rpc_transport *t);
+/* While exchanges are open and nothing has come for so long, a PING goes out; as long again without a word, and the connection is
+ * lost with ERR_TIMEOUT. 0: never. */
+void rpc_transport_set_keepalive(struct rpc_transport *t, unsigned ms);
 /* Sends what nghttp2 has to say, unless a turn will. */
 void rpc_transport_flush(struct rpc_transport *t);
 /* GOAWAY with this code; lost() follows when the last exchange has ended. */
@@ -139,8 +146,11 @@ void rpc_exchange_take(struct rpc_exchange *x, size_t n);
 nghttp2_nv rpc_header(const char *name, const char *value);
 
 /* Between transport.c and exchange.c. */
-void rpc_transport_arm(struct rpc_transport *t,
-                       uint64_t deadline);      /* wakes the transport by then */
-void rpc_exchange_mark(struct rpc_exchange *x); /* onto the ready list */
+/* Wakes the transport by then. */
+void rpc_transport_arm(struct rpc_transport *t, uint64_t deadline);
+/* The peer's silence counts from now. */
+void rpc_transport_expect_word(struct rpc_transport *t);
+/* Onto the ready list. */
+void rpc_exchange_mark(struct rpc_exchange *x);
 
 #endif

@@ -304,6 +304,49 @@ static void an_idle_connection_is_ended(UNUSED void **state)
     pair_end(&p);
 }
 
+/* Lets the loop wait for its timers; false after some seconds. */
+static bool turn_until_set(struct rpc_pair *p, const int *error)
+{
+    uint64_t until = clock_mono_ns() + 10 * NS_PER_S;
+    while (*error == 1 && clock_mono_ns() < until)
+        loop_turn(&p->loop, true);
+    return *error != 1;
+}
+
+static void a_silent_server_is_noticed_while_a_call_is_open(UNUSED void **state)
+{
+    struct rpc_pair p;
+    struct outcome o = {0};
+    pair_streams(&p); /* nobody reads at the other end */
+    pair_client(&p);
+    rpc_client_set_keepalive(p.client, 30);
+    wait_ms(&p, 120);
+    assert_int_equal(p.client_closed, 1); /* no call, no question */
+    assert_int_equal(ping(&p, "", 0, &o, NULL), 0);
+    uint64_t start = clock_mono_ns();
+    assert_true(turn_until_set(&p, &p.client_closed));
+    assert_true(clock_mono_ns() - start >= 55 * NS_PER_MS);
+    assert_int_equal(p.client_closed, ERR_TIMEOUT);
+    assert_int_equal(o.status, RPC_UNAVAILABLE);
+    pair_end(&p);
+}
+
+static void a_server_that_only_thinks_is_left_alone(UNUSED void **state)
+{
+    struct rpc_pair p;
+    struct outcome o = {0};
+    setup_with(&p, (struct rpc_server_config){.keepalive_ms = 30}, keep);
+    rpc_client_set_keepalive(p.client, 30);
+    assert_int_equal(ping(&p, "", 0, &o, NULL), 0);
+    wait_ms(&p, 300);
+    assert_int_equal(p.client_closed, 1);
+    assert_int_equal(p.server_closed, 1);
+    assert_int_equal(kept_count, 1);
+    release_kept();
+    TURN_UNTIL(&p, o.ends == 1);
+    pair_end(&p);
+}
+
 static void a_server_never_holds_more_calls_than_it_says(UNUSED void **state)
 {
     struct rpc_pair p;
@@ -342,6 +385,8 @@ int main(void)
         cmocka_unit_test(shutdown_lets_open_calls_end_and_takes_no_more),
         cmocka_unit_test(a_call_that_crosses_a_goaway_is_unavailable),
         cmocka_unit_test(an_idle_connection_is_ended),
+        cmocka_unit_test(a_silent_server_is_noticed_while_a_call_is_open),
+        cmocka_unit_test(a_server_that_only_thinks_is_left_alone),
         cmocka_unit_test(a_server_never_holds_more_calls_than_it_says),
     };
     return cmocka_run_group_tests_name("rpc_endings", tests, NULL, NULL);

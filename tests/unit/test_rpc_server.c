@@ -201,6 +201,98 @@ static void a_request_must_end_in_time(UNUSED void **state)
     finish(&p, &r);
 }
 
+static bool turn_until_closed(struct rpc_pair *p)
+{
+    uint64_t until = clock_mono_ns() + 10 * NS_PER_S;
+    while (p->server_closed == 1 && clock_mono_ns() < until)
+        loop_turn(&p->loop, true);
+    return p->server_closed != 1;
+}
+
+static struct rpc_call *kept;
+
+static void keep(struct rpc_call *call, UNUSED const ProtobufCMessage *request, UNUSED void *arg)
+{
+    kept = call;
+}
+
+static const struct rpc_handler keep_handlers[] = {{&client_application_ping, keep}};
+
+static void a_silent_caller_is_noticed_while_its_call_is_open(UNUSED void **state)
+{
+    struct rpc_pair p;
+    struct raw_h2 r;
+    const struct rpc_server_config config = {
+        .handlers = keep_handlers, .handler_count = 1, .keepalive_ms = 30};
+    kept = NULL;
+    setup_with(&p, &r, &config);
+    raw_send(&r, 0, good_headers, GOOD_BODY, true);
+    TURN_UNTIL(&p, kept != NULL);
+    stream_read_stop(r.stream);
+    assert_true(turn_until_closed(&p));
+    assert_int_equal(p.server_closed, ERR_TIMEOUT);
+    assert_true(rpc_call_canceled(kept));
+    rpc_call_fail(kept, RPC_ABORTED, "x");
+    finish(&p, &r);
+}
+
+/* PingRequest with a version of 90 000 letters. */
+static struct slice large_body(void)
+{
+    static uint8_t body[9 + 90000];
+    struct wr w = wr_init(body, sizeof(body));
+    wr_u8(&w, 0);
+    wr_u32(&w, 90004);
+    wr_u32(&w, 0x0a90bf05);
+    memset(w.next, 'a', 90000);
+    return slice_of(body, sizeof(body));
+}
+
+static void an_answer_must_be_taken_in_time(UNUSED void **state)
+{
+    struct rpc_pair p;
+    struct raw_h2 r;
+    struct rpc_server_config config = echo_config;
+    config.request_ms = 300;
+    setup_with(&p, &r, &config);
+    pair_turns(&p, 10);
+    /* More than the peer's window lets back. */
+    raw_send(&r, 0, good_headers, large_body(), true);
+    uint64_t until = clock_mono_ns() + 5 * NS_PER_S;
+    while (r.body.len > 0 && clock_mono_ns() < until) /* our reads open its window to us */
+        loop_turn(&p.loop, false);
+    stream_read_stop(r.stream);
+    TURN_UNTIL(&p, rpc_server_conn_calls(p.conn) == 1);
+    until = clock_mono_ns() + 10 * NS_PER_S;
+    while (rpc_server_conn_calls(p.conn) > 0 && clock_mono_ns() < until)
+        loop_turn(&p.loop, true);
+    assert_int_equal(rpc_server_conn_calls(p.conn), 0);
+    assert_int_equal(p.server_closed, 1);
+    finish(&p, &r);
+}
+
+static void a_peer_that_takes_no_goodbye_is_left(UNUSED void **state)
+{
+    struct rpc_pair p;
+    struct raw_h2 r;
+    setup(&p, &r);
+    pair_turns(&p, 10);
+    raw_send(&r, 0, good_headers, large_body(), true);
+    while (r.body.len > 0)
+        loop_turn(&p.loop, false);
+    /* The answer and refusals fill what the stream takes; then comes a mistake that ends the connection. */
+    stream_read_stop(r.stream);
+    for (int i = 0; i < 80; i++)
+        raw_send(&r, 0, good_headers, GOOD_BODY, true);
+    pair_turns(&p, 10);
+    raw_bytes(&r, SLICE_LIT("\0\0\1\6\0\0\0\0\0x"));
+    uint64_t start = clock_mono_ns();
+    assert_true(turn_until_closed(&p));
+    assert_true(clock_mono_ns() - start > NS_PER_S);
+    assert_int_equal(p.server_closed, ERR_CLOSED);
+    finish(&p, &r);
+}
+
 static void what_isnt_http2_ends_the_connection(UNUSED void **state)
 {
     static const char *const texts[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\x02",
@@ -311,6 +403,9 @@ int main(void)
         cmocka_unit_test(too_many_headers_are_resource_exhausted),
         cmocka_unit_test(too_many_header_bytes_are_resource_exhausted),
         cmocka_unit_test(a_request_must_end_in_time),
+        cmocka_unit_test(a_silent_caller_is_noticed_while_its_call_is_open),
+        cmocka_unit_test(an_answer_must_be_taken_in_time),
+        cmocka_unit_test(a_peer_that_takes_no_goodbye_is_left),
         cmocka_unit_test(what_isnt_http2_ends_the_connection),
         cmocka_unit_test(pings_are_acknowledged),
         cmocka_unit_test(a_ping_flood_ends_the_connection),
