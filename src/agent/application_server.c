@@ -37,7 +37,8 @@ static void fail_text(struct rpc_call *call, int err, const char *text)
 /* Tells the person too, when he can do something about it. */
 static void fail_and_tell(struct notices *notices, struct rpc_call *call, const struct diag *d)
 {
-    if (d->err == ERR_EXPIRED || d->err == ERR_AUTH)
+    if (d->err == ERR_EXPIRED || d->err == ERR_AUTH || d->err == ERR_TLS ||
+        d->err == ERR_UNREACHABLE || d->err == ERR_TIMEOUT)
         notices_tell(notices, "%s", d->text);
     fail(call, d);
 }

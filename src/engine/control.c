@@ -19,7 +19,12 @@ struct control {
     struct attempts *attempts;
     struct resolver *resolver;
     struct dns_server *dns;
-    Stile__Vnet__V1__TargetConfiguration *zones; /* owned; came before the names were there */
+    /* Both come from the agent, in any order; nothing begins before both are there: a question answered before the zones
+     * are known would be asked of the host's resolvers. */
+    struct channel_setup setup;
+    bool have_setup;
+    Stile__Vnet__V1__TargetConfiguration *zones; /* owned; until it has begun */
+    bool begun;
     const struct control_events *events;
     void *arg;
     bool over; /* on_closed was called */
@@ -45,7 +50,7 @@ static void on_resolved(void *arg, int err, const char *message, Stile__Vnet__V1
     struct resolving r = *(struct resolving *)arg;
     mem_free(arg);
     if (err < 0 && err != ERR_NOTFOUND)
-        log_warn("The agent can't tell what a name is: %s", message);
+        log_debug("The agent can't tell what a name is: %s", message);
     r.done(r.arg, err, info);
 }
 
@@ -130,13 +135,31 @@ static void keep_zones(struct control *c, const Stile__Vnet__V1__TargetConfigura
 
 /* ---- agent and dialer ---- */
 
+static void begin(struct control *c)
+{
+    if (c->begun || !c->have_setup || c->zones == NULL)
+        return;
+    c->begun = true;
+    int r = c->events->on_setup(c->arg, &c->setup);
+    if (r == 0)
+        r = dns_start(c, c->setup.resolver_count);
+    if (r < 0) {
+        finish(c, r, "The agent's setup can't be used");
+        return;
+    }
+    apply_zones(c, c->zones);
+    stile__vnet__v1__target_configuration__free_unpacked(STEAL(c->zones), NULL);
+}
+
 static void on_zones(void *arg, const Stile__Vnet__V1__TargetConfiguration *configuration)
 {
     struct control *c = arg;
-    if (c->shared->names != NULL)
+    if (c->shared->names != NULL) {
         apply_zones(c, configuration);
-    else
-        keep_zones(c, configuration);
+        return;
+    }
+    keep_zones(c, configuration);
+    begin(c);
 }
 
 static void on_ready(void *arg)
@@ -156,16 +179,9 @@ static const struct agent_client_events agent_events = {
 static void on_setup(void *arg, const struct channel_setup *setup)
 {
     struct control *c = arg;
-    int r = c->events->on_setup(c->arg, setup);
-    if (r == 0)
-        r = dns_start(c, setup->resolver_count);
-    if (r < 0) {
-        finish(c, r, "The agent's setup can't be used");
-        return;
-    }
-    if (c->zones != NULL)
-        apply_zones(c, c->zones);
-    stile__vnet__v1__target_configuration__free_unpacked(STEAL(c->zones), NULL);
+    c->setup = *setup;
+    c->have_setup = true;
+    begin(c);
 }
 
 static void on_dialer_closed(void *arg, int err)
