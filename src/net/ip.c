@@ -61,7 +61,7 @@ static int parse_v4(struct slice s, struct ip_packet *p)
 static uint32_t jumbo_length(struct slice header)
 {
     struct rd r = rd_init(slice_from(header, 2));
-    while (rd_left(&r) > 0) {
+    while (!r.bad && rd_left(&r) > 0) {
         uint8_t type = rd_u8(&r);
         if (type == PADDING_OPTION)
             continue;

@@ -8,7 +8,7 @@
 #include "net/tcp_segment.h"
 
 #define WORLD_CLIENTS 16
-#define WORLD_SEEN    8192
+#define WORLD_SEEN    1024
 #define WORLD_PORT    40000 /* of the first client */
 
 /* A segment, either way. Relative numbers; unset fields are -1. */
@@ -41,7 +41,9 @@ struct world {
     struct tcp_host *host; /* NULL until world_start */
     uint8_t version;
     uint64_t now;
-    bool full; /* the device takes nothing */
+    bool full;        /* the device takes nothing */
+    bool follow_isn;  /* a client's numbers start anew with each SYN that makes a flow */
+    int64_t last_seq; /* of the latest segment from a client */
     struct client clients[WORLD_CLIENTS];
     size_t client_count;
     struct client *current;
@@ -61,8 +63,5 @@ struct client *world_client(struct world *w, uint16_t port); /* made if it is ne
 void world_input(struct world *w, const struct seg *s);      /* from the current client */
 void world_advance(struct world *w, uint64_t ns); /* with all time-outs on the way, in order */
 size_t world_send(struct world *w, size_t n);     /* the application sends; how much it could */
-
-/* The byte of a stream at this position. Both directions have the same. */
-uint8_t world_byte(uint64_t position);
 
 #endif
