@@ -17,7 +17,8 @@
 #include "platform/fdpass.h"
 
 #define SESSIONS_MAX 1024
-#define TRIM_MS      2000
+#define TRIM_MS          1000
+#define TRIM_CONNECTIONS 4 /* fewer than that are not worth it */
 
 struct engine {
     struct loop loop;
@@ -30,6 +31,7 @@ struct engine {
     char interface_name[16];
     struct timer trim;
     unsigned busiest; /* connections since memory was last given back */
+    bool trimming;    /* the workers were asked */
     int err;
     struct diag *d;
 };
@@ -181,17 +183,23 @@ static void on_closed(void *arg, int err, const char *why)
 
 static const struct control_events control_events = {.on_setup = on_setup, .on_closed = on_closed};
 
-/* After a burst of connections the allocator holds pages of many small pieces that nobody uses. */
+/* After a burst of connections, caches and the allocator hold memory that nobody uses: first the caches are emptied, a turn of the
+ * timer later the allocator gives whole pages back.
+ */
 static void trim(void *arg)
 {
     struct engine *e = arg;
     unsigned now = atomic_load_explicit(&e->shared.connections, memory_order_relaxed);
-    if (e->busiest > now + 16) {
+    if (e->trimming) {
+        e->trimming = false;
         (void)malloc_trim(0);
+    } else if (e->busiest > now + TRIM_CONNECTIONS) {
+        e->trimming = true;
+        for (unsigned i = 0; i < e->worker_count; i++)
+            worker_trim(e->workers[i]);
         e->busiest = now;
     }
-    if (now > e->busiest)
-        e->busiest = now;
+    e->busiest = MAX(e->busiest, now);
     timer_start(&e->trim, TRIM_MS);
 }
 

@@ -269,6 +269,19 @@ void worker_go(struct worker *w)
     (void)give_order(w, run_go);
 }
 
+static void run_trim(struct task *t, void *receiver)
+{
+    struct worker *w = receiver;
+    mem_free(CONTAINER_OF(t, struct order, task));
+    tcp_host_trim(stack_tcp(w->stack));
+    loop_trim(&w->loop);
+}
+
+void worker_trim(struct worker *w)
+{
+    (void)give_order(w, run_trim);
+}
+
 void worker_stop(struct worker *w)
 {
     if (!w->running || give_order(w, run_stop) < 0)

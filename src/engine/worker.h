@@ -57,6 +57,8 @@ int worker_new(struct shared *shared, const struct worker_ops *ops, struct link 
 int worker_start(struct worker *w, struct worker *const *peers, unsigned peer_count);
 /* Lets it read packets. Any thread. */
 void worker_go(struct worker *w);
+/* A quiet time has come: what is kept for reuse is given back. Any thread. */
+void worker_trim(struct worker *w);
 /* Every connection is reset, the thread ends and is joined. Control thread. The mailbox refuses from then on. */
 void worker_stop(struct worker *w);
 void worker_free(struct worker *w); /* stopped or never started; NULL is allowed */

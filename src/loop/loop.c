@@ -113,12 +113,17 @@ void loop_buffer_give(struct loop *loop, uint8_t *buffer)
         mem_free(buffer);
 }
 
+void loop_trim(struct loop *loop)
+{
+    while (loop->free_buffer_count > 0)
+        mem_free(loop->free_buffers[--loop->free_buffer_count]);
+}
+
 /* ---- the loop ---- */
 
 static void free_memory(struct loop *loop)
 {
-    while (loop->free_buffer_count > 0)
-        mem_free(loop->free_buffers[--loop->free_buffer_count]);
+    loop_trim(loop);
     mem_free(STEAL(loop->scratch));
     /* It held decrypted bytes. */
     if (loop->plain != NULL)

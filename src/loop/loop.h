@@ -58,5 +58,6 @@ bool defer_pending(const struct defer *d);
 /* LOOP_BUFFER_SIZE bytes for a moment (a batch of TLS records), kept for reuse, so that idle streams hold none. */
 uint8_t *loop_buffer_take(struct loop *loop); /* NULL when memory runs out */
 void loop_buffer_give(struct loop *loop, uint8_t *buffer);
+void loop_trim(struct loop *loop); /* gives what is kept for reuse back: for quiet times */
 
 #endif

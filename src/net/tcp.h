@@ -115,6 +115,8 @@ MUST_CHECK int tcp_host_new(const struct tcp_config *config, const struct tcp_ev
                             void *arg, struct tcp_host **ret_host);
 /* Flows are freed without a word to anyone. */
 void tcp_host_free(struct tcp_host *host);
+/* Gives what is kept for the next flows back: for quiet times. */
+void tcp_host_trim(struct tcp_host *host);
 /* RST to every client (a worker that ends in good order), no events. The host is empty afterwards.
  */
 void tcp_host_abort_all(struct tcp_host *host, uint64_t now);

@@ -102,6 +102,11 @@ void tcp_host_abort_all(struct tcp_host *host, uint64_t now)
     empty_table(host, true);
 }
 
+void tcp_host_trim(struct tcp_host *host)
+{
+    tcp_ring_pool_trim(&host->rings);
+}
+
 void tcp_host_free(struct tcp_host *host)
 {
     if (host == NULL)

@@ -26,10 +26,17 @@ static void free_list(struct tcp_ring *list)
     }
 }
 
+void tcp_ring_pool_trim(struct tcp_ring_pool *p)
+{
+    free_list(STEAL(p->big_free));
+    free_list(STEAL(p->small_free));
+    p->big_idle = 0;
+    p->small_idle = 0;
+}
+
 void tcp_ring_pool_release(struct tcp_ring_pool *p)
 {
-    free_list(p->big_free);
-    free_list(p->small_free);
+    tcp_ring_pool_trim(p);
     *p = (struct tcp_ring_pool){0};
 }
 
