@@ -27,6 +27,7 @@ UID = 1500
 ZONE = "demo.stile.test"
 GATEWAY = "127.0.0.1:7443"
 SERVERS = "127.0.0.1"
+PYTHON = "/usr/bin/python3"  # one that every user may run
 PASSWORD = "correct horse battery staple"
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
@@ -130,7 +131,7 @@ class Session:
     def __init__(self, world, options, **how):
         self.log_path = os.path.join(DIR, f"session-{world.next_number()}.log")
         self.log = open(self.log_path, "wb")
-        command = [world.stile, "run", *options, "--", sys.executable, os.path.join(DIR, "lib", "inside.py")]
+        command = [world.stile, "run", *options, "--", PYTHON, os.path.join(DIR, "lib", "inside.py")]
         self.process = world.spawn(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, **how)
         self.log.close()
         if json.loads(self.process.stdout.readline() or b"{}") != {"value": "ready"}:
