@@ -16,7 +16,7 @@ def dig(session, *words):
 
 def asked_upstream(name):
     with open(os.path.join(DIR, "dnsmasq.log"), encoding="utf-8", errors="replace") as log:
-        return any(f"] {name} from" in line for line in log)
+        return any(f"] {name} from" in line.lower() for line in log)
 
 
 def an_app_has_an_address_of_each_family(world):
