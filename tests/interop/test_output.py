@@ -88,7 +88,7 @@ def version_and_help_need_nothing(world):
     assert "version" in world.stile_command("version", "--json").json()
     overview = world.stile_command("help")
     for command in ("run", "login", "logout", "apps", "status", "connections", "proxy", "gateway init", "gateway run"):
-        assert f"stile {command} " in overview.out, (command, overview)
+        assert f"  stile {command}  " in overview.out, (command, overview)
         assert world.stile_command(*f"help {command}".split()).status == 0
 
 

@@ -431,7 +431,8 @@ class World:
         try:
             return wait_until(newest, "a record", seconds, 0.2)
         except Failed:
-            raise Failed(f"no record of {app}:{port} with verdict {verdict} in {self.connections()}") from None
+            found = [(c["name"], c["port"], c["verdict"], c["reason"]) for c in self.connections()]
+            raise Failed(f"no record of {app}:{port} with verdict {verdict}; the last are {found[-8:]}") from None
 
     # ---- ends ----
 
