@@ -230,9 +230,9 @@ void agent_free(struct agent *a)
     mem_free(a);
 }
 
-size_t agent_open_connections(const struct agent *a)
+void agent_end_engine(struct agent *a)
 {
-    return connection_log_open_count(a->connections);
+    dial_service_free(STEAL(a->dial_service));
 }
 
 const struct channel_setup *agent_setup(const struct agent *a)

@@ -41,8 +41,9 @@ int agent_new(struct loop *loop, const struct agent_config *config,
  * release its handles; the agent's own memory is gone when it has. NULL is fine. */
 void agent_free(struct agent *agent);
 
-/* Connections that haven't ended yet, as far as the engine has told. */
-size_t agent_open_connections(const struct agent *agent);
+/* The session is over: the engine is told to end its connections, to report them, and to go. on_engine_gone says that it
+ * has. */
+void agent_end_engine(struct agent *agent);
 
 /* The ranges, the IPv6 prefix and the resolvers of this session; valid as long as the agent. */
 const struct channel_setup *agent_setup(const struct agent *agent);

@@ -16,7 +16,8 @@ static int run_engine(struct cli *cli)
     log_setup("engine", cli->verbose ? LOG_DEBUG : LOG_WARN, log_format());
     if (engine_run(&config, &d) == 0)
         return CLI_OK;
-    log_error("%s", d.text);
+    /* Whose end it was that ended us, that one says why. */
+    log_write(d.err == ERR_CLOSED ? LOG_DEBUG : LOG_ERROR, "%s", d.text);
     return CLI_FAILED;
 }
 

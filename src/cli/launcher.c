@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -195,6 +196,31 @@ static int send_device(struct launcher *l)
     return 0;
 }
 
+/* Whether a name without a slash is in any directory of PATH that can be searched. */
+static bool is_in_path(const char *name)
+{
+    const char *at = getenv("PATH");
+    char path[4096];
+
+    while (at != NULL) {
+        const char *end = strchrnul(at, ':');
+        if (str_format(path, sizeof(path), "%.*s/%s", (int)(end - at), at, name) == 0 &&
+            access(path, F_OK) == 0)
+            return true;
+        at = *end == ':' ? end + 1 : NULL;
+    }
+    return false;
+}
+
+/* exec also says EACCES when a directory of PATH can't be searched, and the program is nowhere. */
+static int exec_failed(const struct cli *cli, const char *name, int code)
+{
+    if (code == EACCES && strchr(name, '/') == NULL && !is_in_path(name))
+        code = ENOENT;
+    (void)cli_fail_text(cli, "Failed to run %s: %s", name, strerror(code));
+    return code == ENOENT ? RUN_NOT_FOUND : RUN_NOT_EXECUTABLE;
+}
+
 /* In the child: becomes the program, or says why not. */
 static NORETURN void exec_program(struct launcher *l)
 {
@@ -209,9 +235,7 @@ static NORETURN void exec_program(struct launcher *l)
         _exit(RUN_FAILED);
     }
     (void)execvp(argv[0], argv);
-    int code = errno;
-    (void)cli_fail_text(l->cli, "Failed to run %s: %s", argv[0], strerror(code));
-    _exit(code == ENOENT ? RUN_NOT_FOUND : RUN_NOT_EXECUTABLE);
+    _exit(exec_failed(l->cli, argv[0], errno));
 }
 
 static int status_of(int wait_status)

@@ -29,9 +29,9 @@
 #include "platform/signals.h"
 
 enum {
-    GRACE_MS = 3000,     /* for the launcher, which gives the program two seconds */
-    LAST_WORDS_MS = 10,  /* between looks whether the engine has told of every connection's end, */
-    LAST_WORDS_MAX = 20, /* so many times */
+    GRACE_MS = 3000,      /* for the launcher, which gives the program two seconds */
+    LAST_WORDS_MS = 1000, /* for the engine, to tell how the program's last connections ended */
+    CAUSE_MS = 100,       /* after the engine, for a launcher that has failed and says why itself */
 };
 
 enum pair_name { PAIR_RPC, PAIR_DIAL, PAIR_DEVICE, PAIR_SETUP, PAIR_COUNT };
@@ -48,9 +48,9 @@ struct run {
     int pairs[PAIR_COUNT][2];     /* -1 when closed or given away */
     char home[PRIVATE_PATH_SIZE]; /* hidden from the program */
     int status;                   /* of the launcher */
-    unsigned last_words;          /* looks so far */
-    bool engine_lost;
-    bool ended; /* the launcher has */
+    bool engine_lost;             /* before the launcher's end */
+    char lost_why[256];           /* empty once it was said */
+    bool ended;                   /* the launcher has */
     struct diag d;
 };
 
@@ -77,62 +77,77 @@ static int make_pairs(struct run *r)
 /* The program can't go on without its network. */
 static void end_program(struct run *r)
 {
-    if (r->launcher == NULL || timer_active(&r->timer))
-        return;
     (void)process_kill(r->launcher, SIGTERM);
     timer_start(&r->timer, GRACE_MS);
 }
 
-/* The program's last connections end with it; the engine tells of them a moment later. */
-static void hear_last_words(struct run *r)
+static void say_engine_lost(struct run *r)
 {
-    bool wait = !r->engine_lost && agent_open_connections(r->agent) > 0;
-
-    if (wait && r->last_words++ < LAST_WORDS_MAX)
-        timer_start(&r->timer, LAST_WORDS_MS);
-    else
-        loop_stop(&r->loop);
+    if (r->lost_why[0] != '\0')
+        (void)cli_fail_text(r->cli, "%s; ending %s. Run it again to go on", r->lost_why,
+                            cli_arg(r->cli, 0));
+    r->lost_why[0] = '\0';
 }
 
 static void on_timer(void *arg)
 {
     struct run *r = arg;
 
-    if (r->ended)
-        hear_last_words(r);
-    else
+    if (r->ended) {
+        loop_stop(&r->loop);
+    } else if (r->lost_why[0] != '\0') {
+        say_engine_lost(r);
+        end_program(r);
+    } else {
         (void)process_kill(r->launcher, SIGKILL);
+    }
 }
 
+static void lose_engine(struct run *r, const char *why)
+{
+    if (r->engine_lost || r->ended)
+        return;
+    r->engine_lost = true;
+    (void)str_format(r->lost_why, sizeof(r->lost_why), "%s", why);
+    timer_start(&r->timer, CAUSE_MS);
+}
+
+/* Once its channel has closed, an engine has told all it had to tell. */
 static void on_engine_gone(void *arg, const char *reason)
 {
     struct run *r = arg;
 
-    if (r->engine_lost)
-        return;
-    r->engine_lost = true;
-    (void)cli_fail_text(r->cli, "%s; ending %s. Run it again to go on", reason, cli_arg(r->cli, 0));
-    end_program(r);
+    if (r->ended)
+        loop_stop(&r->loop);
+    lose_engine(r, reason);
 }
 
 static void on_engine_ended(void *arg, int status, int signal)
 {
     (void)status;
-    on_engine_gone(arg, signal != 0 ? "The engine was killed" : "The engine has ended");
+    lose_engine(arg, signal != 0 ? "The engine was killed" : "The engine has ended");
 }
 
 static void on_launcher_ended(void *arg, int status, int signal)
 {
     struct run *r = arg;
 
-    (void)signal;
     r->status = r->engine_lost ? RUN_FAILED : status;
     r->ended = true;
-    timer_stop(&r->timer);
-    hear_last_words(r);
+    if (signal != 0)
+        (void)cli_fail_text(r->cli, "The launcher was killed, and with it %s", cli_arg(r->cli, 0));
+    else if (status != RUN_FAILED)
+        say_engine_lost(r);
+    if (r->engine_lost) {
+        loop_stop(&r->loop);
+        return;
+    }
+    agent_end_engine(r->agent);
+    timer_start(&r->timer, LAST_WORDS_MS);
 }
 
-/* What someone sent to this process alone is meant for the program. */
+/* What someone sent to this process alone is meant for the program. So is the end of the terminal, when this process leads its
+ * session: then the kernel tells nobody else. */
 static void on_signal(uv_poll_t *handle, int status, int events)
 {
     struct run *r = handle->data;
@@ -142,6 +157,8 @@ static void on_signal(uv_poll_t *handle, int status, int events)
     (void)status;
     (void)events;
     while (signals_read(r->signal_fd, &signal, &from_terminal) == 0) {
+        if (signal == SIGHUP && getsid(0) == getpid())
+            from_terminal = false;
         if (!from_terminal && r->launcher != NULL)
             (void)process_kill(r->launcher, signal);
     }

@@ -68,12 +68,13 @@ def an_app_server_may_have_ipv6_only(world):
     assert got["text"] == "hello", got
 
 
-def a_client_that_goes_away_ends_its_connection(world):
+def a_client_that_resets_ends_its_connection(world):
     session = world.session()
     session.call("keep", key="c", host=f"slow.{ZONE}", port=7005)
     assert world.connection("slow", 7005)["ended_us"] == 0
-    session.call("drop", key="c")
+    session.call("drop", key="c", reset=True)
     wait_until(lambda: world.connection("slow", 7005)["ended_us"] > 0, "the end in the record", 5, 0.2)
+    assert world.connection("slow", 7005)["verdict"] == "reset"
 
 
 def a_thousand_connections_at_once_are_intact_and_leave_no_memory_behind(world):
@@ -101,5 +102,5 @@ def settle(session):
 if __name__ == "__main__":
     main(__file__, the_client_half_closes_and_still_gets_its_answer, nc_half_closes, the_server_half_closes_and_still_gets_the_rest,
          much_comes_down_intact, ipv4_only_has_no_ipv6, ipv6_only_has_no_ipv4, both_families_work_side_by_side,
-         an_app_server_may_have_ipv6_only, a_client_that_goes_away_ends_its_connection,
+         an_app_server_may_have_ipv6_only, a_client_that_resets_ends_its_connection,
          a_thousand_connections_at_once_are_intact_and_leave_no_memory_behind)

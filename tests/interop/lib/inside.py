@@ -9,6 +9,7 @@ import json
 import resource
 import selectors
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -101,8 +102,12 @@ def receive(key, timeout=10):
         return {"error": _verdict(error)}
 
 
-def drop(key):
-    kept.pop(key).close()
+def drop(key, reset=False):
+    """Closes a connection; with reset, by RST."""
+    sock = kept.pop(key)
+    if reset:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
 
 
 def run(argv, text="", timeout=30):
