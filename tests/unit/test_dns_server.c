@@ -127,19 +127,41 @@ static void on_tcp(uv_stream_t *listener, int status)
     assert_int_equal(uv_read_start((uv_stream_t *)c, alloc, on_tcp_read), 0);
 }
 
+/* A UDP and a TCP socket on one port, which for TCP alone may be taken by someone else. */
+static uint16_t open_pair(int *ret_udp, int *ret_tcp)
+{
+    for (unsigned tries = 0; tries < 100; tries++) {
+        struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof(a);
+        int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_true(udp >= 0 && tcp >= 0);
+        assert_int_equal(bind(udp, (struct sockaddr *)&a, len), 0);
+        assert_int_equal(getsockname(udp, (struct sockaddr *)&a, &len), 0);
+        if (bind(tcp, (struct sockaddr *)&a, len) == 0) {
+            *ret_udp = udp;
+            *ret_tcp = tcp;
+            return ntohs(a.sin_port);
+        }
+        close(udp);
+        close(tcp);
+    }
+    fail_msg("no port is free for both UDP and TCP");
+    return 0;
+}
+
 static void upstream_start(struct world *w, struct upstream_double *u)
 {
-    struct sockaddr_in a;
-    int len = sizeof(a);
+    int udp = -1;
+    int tcp = -1;
 
-    assert_int_equal(uv_ip4_addr("127.0.0.1", 0, &a), 0);
+    u->port = open_pair(&udp, &tcp);
     assert_int_equal(uv_udp_init(&w->loop.uv, &u->udp), 0);
-    assert_int_equal(uv_udp_bind(&u->udp, (struct sockaddr *)&a, 0), 0);
-    assert_int_equal(uv_udp_getsockname(&u->udp, (struct sockaddr *)&a, &len), 0);
-    u->port = ntohs(a.sin_port);
+    assert_int_equal(uv_udp_open(&u->udp, udp), 0);
     assert_int_equal(uv_udp_recv_start(&u->udp, alloc, on_udp), 0);
     assert_int_equal(uv_tcp_init(&w->loop.uv, &u->tcp), 0);
-    assert_int_equal(uv_tcp_bind(&u->tcp, (struct sockaddr *)&a, 0), 0);
+    assert_int_equal(uv_tcp_open(&u->tcp, tcp), 0);
     assert_int_equal(uv_listen((uv_stream_t *)&u->tcp, 8, on_tcp), 0);
 }
 
