@@ -50,9 +50,13 @@ static void acked(struct tcp_flow *f, uint32_t ack)
         tcp_timer_stop_rexmit(f);
 }
 
-static void update_window(struct tcp_flow *f, const struct tcp_segment *s)
+/* From segments that are newer than the last that was used (RFC 9293 §3.10.7.4). One that acknowledges something new is
+ * newer, whatever its own number: else the window would slide on by an ACK that doesn't open it. */
+static void update_window(struct tcp_flow *f, const struct tcp_segment *s, bool advanced)
 {
-    if (!seq_lt(f->snd_wl1, s->seq) && !(f->snd_wl1 == s->seq && seq_leq(f->snd_wl2, s->ack)))
+    bool newer =
+        seq_lt(f->snd_wl1, s->seq) || (f->snd_wl1 == s->seq && seq_leq(f->snd_wl2, s->ack));
+    if (!newer && !advanced)
         return;
     uint32_t window = (uint32_t)s->window << f->snd_shift;
     f->snd_wl1 = s->seq;
@@ -99,7 +103,7 @@ bool tcp_ack_input(struct tcp_flow *f, const struct tcp_segment *s)
     bool advanced = s->ack != f->snd_una;
     if (advanced)
         acked(f, s->ack);
-    update_window(f, s);
+    update_window(f, s, advanced);
     /* An answer to a window probe. */
     if (f->snd_wnd == 0 || tcp_flow_flight(f) == 0)
         f->unanswered_since = TCP_NEVER;

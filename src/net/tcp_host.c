@@ -7,9 +7,9 @@
 #define MTU_MIN          1280
 #define RING_MIN         65536
 #define WINDOW_MAX       (UINT32_C(1) << 30) /* RFC 7323 §2.3 */
-#define LENGTH_SPARE     120       /* headers, so that a superpacket's length fits the IP header */
-#define BLOCKED_RETRY_NS NS_PER_MS /* after ERR_AGAIN, if nobody calls tcp_flush earlier */
-#define REORDER_WINDOWS  16        /* kept out of order by all flows together: so many windows */
+#define LENGTH_SPARE     120 /* headers, so that a superpacket's length fits the IP header */
+#define BLOCKED_RETRY_NS (10 * NS_PER_MS) /* after ERR_AGAIN, if nobody calls tcp_flush earlier */
+#define REORDER_WINDOWS  16 /* kept out of order by all flows together: so many windows */
 
 void tcp_config_defaults(struct tcp_config *ret_config)
 {

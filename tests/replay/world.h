@@ -41,8 +41,10 @@ struct world {
     struct tcp_host *host; /* NULL until world_start */
     uint8_t version;
     uint64_t now;
-    bool full;        /* the device takes nothing */
-    bool follow_isn;  /* a client's numbers start anew with each SYN that makes a flow */
+    bool full;       /* the device takes nothing */
+    bool follow_isn; /* a client's numbers start anew with each SYN that makes a flow */
+    size_t
+        unchecked; /* checksums of payloads longer than this aren't looked at: for speed; 0: all are */
     int64_t last_seq; /* of the latest segment from a client */
     struct client clients[WORLD_CLIENTS];
     size_t client_count;
