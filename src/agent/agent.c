@@ -171,7 +171,7 @@ static int start(struct agent *a, struct diag *d)
         return r;
     r = choose_network(a);
     if (r == 0)
-        r = lookups_new(a->directory, &a->lookups);
+        r = lookups_new(a->directory, NULL, &a->lookups);
     if (r == 0)
         r = certs_new(a->directory, &a->certs);
     if (r == 0)

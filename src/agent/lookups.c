@@ -31,12 +31,15 @@ struct waiter {
 
 struct lookups {
     struct directory directory;
+    struct lookups_ages ages;
     struct table table;
     struct given given;
 };
 
-int lookups_new(struct directory directory, struct lookups **ret)
+int lookups_new(struct directory directory, const struct lookups_ages *ages, struct lookups **ret)
 {
+    static const struct lookups_ages usual = {
+        .found = LOOKUP_FOUND_MS, .not_found = LOOKUP_NOT_FOUND_MS, .failed = LOOKUP_FAILED_MS};
     uint8_t secret[16];
     struct lookups *l = NEW(struct lookups);
     if (l == NULL)
@@ -44,6 +47,7 @@ int lookups_new(struct directory directory, struct lookups **ret)
     random_bytes(secret, sizeof(secret));
     table_init(&l->table, secret);
     l->directory = directory;
+    l->ages = ages != NULL ? *ages : usual;
     int r = given_init(&l->given);
     if (r < 0) {
         mem_free(l);
@@ -131,9 +135,10 @@ static void settle(struct lookup *k)
     list_init(&batch);
     for (struct list *n = list_pop_front(&k->waiters); n != NULL; n = list_pop_front(&k->waiters))
         list_push_back(&batch, n);
-    uint64_t ms = k->diag.err == 0              ? LOOKUP_FOUND_MS
-                  : k->diag.err == ERR_NOTFOUND ? LOOKUP_NOT_FOUND_MS
-                                                : LOOKUP_FAILED_MS;
+    const struct lookups_ages *ages = &k->owner->ages;
+    uint64_t ms = k->diag.err == 0              ? ages->found
+                  : k->diag.err == ERR_NOTFOUND ? ages->not_found
+                                                : ages->failed;
     k->until_ns = clock_mono_ns() + ms * NS_PER_MS;
     k->asking = false;
     for (struct list *n = list_pop_front(&batch); n != NULL; n = list_pop_front(&batch)) {

@@ -16,7 +16,13 @@
 
 struct lookups;
 
-int lookups_new(struct directory directory, struct lookups **ret);
+/* How long answers are kept, in ms. */
+struct lookups_ages {
+    unsigned found, not_found, failed;
+};
+
+/* ages: NULL for the above; others for tests. */
+int lookups_new(struct directory directory, const struct lookups_ages *ages, struct lookups **ret);
 /* After the directory's questions have been answered (see directory.h). NULL is fine. */
 void lookups_free(struct lookups *l);
 

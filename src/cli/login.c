@@ -7,16 +7,14 @@
 
 #include "agent/login.h"
 #include "base/clock.h"
-#include "base/mem.h"
 #include "base/str.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/password_prompt.h"
 #include "loop/loop.h"
 #include "platform/secrets.h"
-#include "platform/terminal.h"
 
-#define PASSWORD_SIZE 1024
-#define CA_FILE_CAP   ((size_t)256 * 1024)
+#define CA_FILE_CAP ((size_t)256 * 1024)
 
 /* What the command works with, to be released in one place. */
 struct session {
@@ -24,13 +22,13 @@ struct session {
     struct home home;
     struct profile *old; /* the log-in to be renewed, or NULL */
     struct buf ca;
-    char password[PASSWORD_SIZE];
+    struct buf password; /* wiped */
     struct login_request request;
 };
 
 static void session_release(struct session *s)
 {
-    mem_wipe(s->password, sizeof(s->password));
+    buf_release_wiped(&s->password);
     buf_release(&s->ca);
     profile_free(s->old);
     home_close(&s->home);
@@ -42,11 +40,11 @@ static void close_fd(int *fd)
         close(*fd);
 }
 
-/* At most size bytes of a file or, as "-", of standard input. */
+/* At most size bytes of a file. */
 static int read_file(const char *path, uint8_t *bytes, size_t size, size_t *ret_len, struct diag *d)
 {
     CLEANUP(close_fd)
-    int fd = str_eq(path, "-") ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     size_t len = 0;
     if (fd < 0)
         return diag_set(d, err_from_errno(errno), errno, "Failed to open %s: %s", path,
@@ -68,37 +66,17 @@ static int read_file(const char *path, uint8_t *bytes, size_t size, size_t *ret_
     return 0;
 }
 
-static int password_from_file(struct session *s, const char *path, struct diag *d)
-{
-    size_t len = 0;
-    int r = read_file(path, (uint8_t *)s->password, sizeof(s->password), &len, d);
-    if (r < 0)
-        return r;
-    s->password[len] = '\0';
-    s->password[strcspn(s->password, "\r\n")] = '\0';
-    if (s->password[0] == '\0')
-        return diag_set(d, ERR_INVAL, 0, "There is no password in the first line of %s", path);
-    return 0;
-}
-
 static int get_password(struct session *s, struct diag *d)
 {
-    const char *path = cli_text(s->cli, "password-file");
+    const char *file = cli_text(s->cli, "password-file");
     char prompt[PROFILE_HOST_SIZE + PROFILE_NAME_SIZE + 32];
-    if (path != NULL)
-        return password_from_file(s, path, d);
     (void)str_format(prompt, sizeof(prompt), "Password of %s at %s: ", s->request.user,
                      s->request.gateway);
-    int r = terminal_read_secret(prompt, s->password, sizeof(s->password));
-    if (r == ERR_NOTFOUND)
-        return diag_set(d, r, 0,
-                        "There is no terminal to ask for the password; give it with "
-                        "--password-file FILE, or - for standard input");
-    if (r == ERR_CANCELED)
-        return diag_set(d, r, 0, "Not logged in");
+    int r = password_prompt(file, prompt, false, &s->password, d);
     if (r < 0)
-        return diag_set(d, r, 0, "Failed to read the password: %s", err_text(r));
-    return 0;
+        return r;
+    s->request.password = buf_cstr(&s->password);
+    return s->request.password == NULL ? diag_set(d, ERR_NOMEM, 0, "Out of memory") : 0;
 }
 
 static int get_ca(struct session *s, struct diag *d)
@@ -178,6 +156,7 @@ static int run_login(struct cli *cli)
     struct diag d = {0};
     secrets_guard_process();
     buf_init(&s.ca, CA_FILE_CAP);
+    buf_init(&s.password, PASSWORD_PROMPT_MAX + 1);
     if (home_open(cli->home, &s.home, &d) < 0)
         return cli_fail(cli, &d);
     int status = fill_request(&s);
@@ -185,7 +164,6 @@ static int run_login(struct cli *cli)
         return status;
     if (get_ca(&s, &d) < 0 || get_password(&s, &d) < 0)
         return cli_fail(cli, &d);
-    s.request.password = s.password;
     if (loop_init(&loop) < 0)
         return cli_fail_text(cli, "Failed to start the event loop");
     int r = login(&loop, &s.home, &s.request, &p, &d);
