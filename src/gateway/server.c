@@ -173,6 +173,8 @@ static void on_ready(void *arg, int err, const struct diag *d)
         return;
     }
     read_claims(x);
+    log_debug("Handshake of %s done%s", x->client.addr,
+              tls_stream_resumed(x->stream) ? ", resumed" : "");
     if (!tls_stream_alpn_is(x->stream, TARGET_ALPN)) {
         serve_api(x);
     } else if (is_full(x->server)) {
