@@ -275,6 +275,8 @@ static void run_trim(struct task *t, void *receiver)
     mem_free(CONTAINER_OF(t, struct order, task));
     tcp_host_trim(stack_tcp(w->stack));
     loop_trim(&w->loop);
+    if (atomic_load_explicit(&w->shared->attempts, memory_order_relaxed) == 0)
+        remote_key_trim_thread();
 }
 
 void worker_trim(struct worker *w)

@@ -33,4 +33,8 @@ bool remote_key_is(const EVP_PKEY *key);
  * handshake has gone meanwhile. The job is invalid afterwards. */
 void remote_sign_done(struct remote_sign *job, int err, struct slice signature, const char *reason);
 
+/* Each handshake with such a key has a stack of its own (32 KiB), which the thread keeps for the next one. Gives them back; only while no
+ * handshake runs in this thread. */
+void remote_key_trim_thread(void);
+
 #endif

@@ -157,3 +157,8 @@ int remote_sign_run(const struct remote_key_ops *ops, void *arg, const struct si
     drop(job);
     return r;
 }
+
+void remote_key_trim_thread(void)
+{
+    ASYNC_cleanup_thread();
+}
