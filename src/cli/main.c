@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "platform/signals.h"
+#include "tls/context.h"
 
 /* In the order of `stile help`; commands of one group stand together. One row each. */
 /* clang-format off */
@@ -119,6 +120,7 @@ int main(int argc, char **argv)
     struct cli cli = {0};
     size_t words = 0;
     signals_block_broken_pipes();
+    tls_init();
     if (argc < 2) {
         help_overview(stderr);
         return CLI_USAGE;

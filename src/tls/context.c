@@ -28,6 +28,11 @@ struct extras {
     size_t alpn_len;
 };
 
+void tls_init(void)
+{
+    (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL); /* without memory, later calls say so */
+}
+
 void tls_context_freep(SSL_CTX **ctx)
 {
     SSL_CTX_free(*ctx);

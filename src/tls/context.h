@@ -10,6 +10,10 @@
 
 #define TLS_TICKET_SECONDS 600
 
+/* In main, before anything else of OpenSSL: neither the system's openssl.cnf nor OPENSSL_CONF is read. Configuration from
+ * outside can load code. */
+void tls_init(void);
+
 struct tls_identity {
     X509 *cert;
     EVP_PKEY *key;
