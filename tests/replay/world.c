@@ -69,7 +69,7 @@ static struct client *client_of(struct world *w, const struct tcp_flow *flow)
 }
 
 PRINTF_LIKE(3, 4)
-static void record(struct world *w, const struct tcp_flow *flow, const char *fmt, ...)
+static void record(struct world *w, struct tcp_flow *flow, const char *fmt, ...)
 {
     if (w->event_count == WORLD_SEEN) {
         problem(w, "too many events");
@@ -81,6 +81,8 @@ static void record(struct world *w, const struct tcp_flow *flow, const char *fmt
     va_start(args, fmt);
     (void)vsnprintf(e->text, sizeof e->text, fmt, args);
     va_end(args);
+    if (w->hook != NULL)
+        w->hook(w, flow, e->text);
 }
 
 static void on_syn(void *arg, struct tcp_flow *flow)
@@ -147,6 +149,9 @@ static void describe(struct world *w, struct client *c, const struct tcp_segment
         c->iss = t->seq;
         c->has_iss = true;
     }
+    /* The SYN-ACK never came out, but the client had guessed its number: the one of the connection before. */
+    if ((t->flags & (TCP_SYN | TCP_RST)) == 0)
+        c->has_iss = true;
     *s = (struct seg){.port = c->port, .flags = t->flags, .mss = -1, .ws = -1};
     s->seq = c->has_iss ? t->seq - c->iss : t->seq;
     s->ack = t->flags & TCP_ACK ? (int64_t)(t->ack - c->isn) : -1;

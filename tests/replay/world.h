@@ -53,6 +53,8 @@ struct world {
     size_t seen_first, seen_count;
     struct event events[WORLD_SEEN];
     size_t event_first, event_count;
+    /* Called for each event, after it was recorded: may do what an application may do in a callback. */
+    void (*hook)(struct world *w, struct tcp_flow *flow, const char *event);
     char problem[160]; /* what must never be; empty: nothing */
     uint8_t packet[70000];
 };
