@@ -2,7 +2,7 @@
  *
  * Each upstream has a few connected UDP sockets with ports of the kernel's choice, replaced after some use; a question
  * goes out with a random id, random case (0x20) and on a random one of them, and only an answer that repeats all three
- * counts. A try waits 1.5 s, then the next upstream is asked; after three tries, or 5 s, the answer is an error. Questions
+ * counts. A try waits 1.2 s, then the next upstream is asked; after three tries the answer is an error. Questions
  * that came by TCP are asked by TCP, and by UDP only if that fails. Sockets come from whoever may open them
  * (resolver_ops). One thread, nothing blocks.
  */

@@ -10,7 +10,7 @@
 enum {
     PORTS_PER_UPSTREAM = 4,
     PORT_QUESTIONS_MAX = 256, /* a port is replaced after so many */
-    TRY_MS = 1500,
+    TRY_MS = 1200,
     TRIES_MAX = 3,
 };
 
