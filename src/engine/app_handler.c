@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "engine/control.h"
 #include "engine/flow_relay.h"
+#include "engine/http_guard.h"
 #include "loop/socket.h"
 #include "tls/certs.h"
 #include "tls/dial.h"
@@ -15,7 +16,7 @@
 typedef Stile__Vnet__V1__Verdict verdict_t;
 #define VERDICT(name) STILE__VNET__V1__VERDICT__VERDICT_##name
 
-enum conn_state { CONN_CHECKING, CONN_DIALING, CONN_OPEN };
+enum conn_state { CONN_CHECKING, CONN_DIALING, CONN_GUARDED, CONN_OPEN };
 
 struct conn {
     struct flow_handler handler; /* until the relay takes the flow */
@@ -31,6 +32,9 @@ struct conn {
     bool in_attempts;        /* counted in shared.attempts */
     bool ends_attempt;       /* the control thread waits for our word */
     int64_t started_us;
+    struct stream *stream;   /* GUARDED: to the app, not used yet */
+    struct http_guard guard; /* GUARDED, of http apps */
+    uint64_t guarded;        /* bytes that the guard had when it let the connection pass */
     struct flow_relay relay;
     struct slice session_key;
     uint8_t session_memory[768];
@@ -68,7 +72,7 @@ static void tell(struct conn *c, verdict_t verdict, const char *reason)
         .conn = c->facts,
         .verdict = verdict,
         .reason = reason,
-        .bytes_up = c->relay.up,
+        .bytes_up = c->guarded + c->relay.up,
         .bytes_down = c->relay.down,
         .started_us = c->started_us,
         .ended_us = ended ? clock_wall_us() : 0,
@@ -98,6 +102,9 @@ static void conn_free(struct conn *c)
     }
     if (c->dial != NULL)
         dial_cancel(c->dial);
+    if (c->stream != NULL)
+        stream_close(c->stream);
+    http_guard_release(&c->guard);
     list_remove(&c->node);
     names_app_unref(c->app);
     mem_free(c);
@@ -135,14 +142,73 @@ static void on_relay_done(void *arg, enum flow_relay_end end, const struct diag 
     conn_free(c);
 }
 
-static void open_conn(struct conn *c, struct stream *stream)
+static void open_conn(struct conn *c, struct tcp_flow *flow, struct stream *stream)
 {
-    struct tcp_flow *flow = STEAL(c->flow);
-    leave_attempts(c);
     c->state = CONN_OPEN;
-    tcp_accept(flow, clock_mono_ns());
-    tell(c, VERDICT(ESTABLISHED), NULL);
     flow_relay_start(&c->relay, flow, stream, true, &c->worker->burst, on_relay_done, c);
+}
+
+/* ---- GUARDED ---- */
+
+/* The request's head goes first; the relay takes what follows. */
+static void on_allowed(void *arg, struct slice head)
+{
+    struct conn *c = arg;
+    struct tcp_flow *flow = STEAL(c->flow);
+    struct stream *stream = STEAL(c->stream);
+    int err = stream_write(stream, &head, 1);
+
+    if (err < 0) {
+        stream_close(stream);
+        tcp_abort(flow, clock_mono_ns());
+        tell(c, VERDICT(RESET), err_text(err));
+        conn_free(c);
+        return;
+    }
+    c->guarded = head.len;
+    open_conn(c, flow, stream);
+}
+
+static void on_foreign(void *arg, const char *reason)
+{
+    struct conn *c = arg;
+
+    stream_close(STEAL(c->stream));
+    tell(c, VERDICT(DENIED), reason);
+}
+
+static void on_guard_closed(void *arg, enum tcp_end why)
+{
+    struct conn *c = arg;
+
+    if (!c->guard.refused)
+        tell(c, why == TCP_END_DONE ? VERDICT(CLOSED) : VERDICT(RESET),
+             "the program ended before its request");
+    conn_free(c);
+}
+
+static const struct http_guard_events guard_events = {
+    .on_allowed = on_allowed,
+    .on_refused = on_foreign,
+    .on_closed = on_guard_closed,
+};
+
+/* The far end has answered: the program gets its connection. */
+static void accept_conn(struct conn *c, struct stream *stream)
+{
+    const Stile__Vnet__V1__App *app = c->app->info->app;
+
+    leave_attempts(c);
+    tell(c, VERDICT(ESTABLISHED), NULL);
+    if (app->n_http_hosts > 0) {
+        c->state = CONN_GUARDED;
+        c->stream = stream;
+        http_guard_start(&c->guard, c->flow, app->http_hosts, app->n_http_hosts, &guard_events, c);
+        return;
+    }
+    struct tcp_flow *flow = STEAL(c->flow);
+    tcp_accept(flow, clock_mono_ns());
+    open_conn(c, flow, stream);
 }
 
 /* ---- DIALING ---- */
@@ -176,7 +242,7 @@ static void on_dialed(void *arg, int err, const struct target_status *status, st
     struct conn *c = arg;
     c->dial = NULL;
     if (err == 0) {
-        open_conn(c, stream);
+        accept_conn(c, stream);
         return;
     }
     session_cache_drop(c->worker->shared->sessions, c->session_key);
@@ -405,9 +471,12 @@ static void stop(struct worker *w)
         struct conn *c = LIST_ENTRY(node, struct conn, node);
         if (c->state == CONN_OPEN)
             flow_relay_abort(&c->relay);
+        else if (c->state == CONN_GUARDED)
+            http_guard_abort(&c->guard);
         else if (c->flow != NULL)
             tcp_refuse(STEAL(c->flow), clock_mono_ns());
-        tell(c, VERDICT(RESET), "the engine ends");
+        if (!c->guard.refused)
+            tell(c, VERDICT(RESET), "the engine ends");
         conn_free(c);
     }
 }

@@ -214,6 +214,8 @@ class Gateway:
         rows = [f'  - {{name: {name}, public_name: {name}.{ZONE}, target: "{target}", ports: {ports}, allow: {allow}}}\n'
                 for name, target, ports, allow in apps]
         rows.append(f"  - {{name: dash, public_name: dash.{ZONE}, web: true}}\n")
+        rows.append(f'  - {{name: wiki, public_name: wiki.{ZONE}, target: "{SERVERS}:7001", ports: [7001], '
+                    f"http_hosts: [wiki.{ZONE}], allow: {{groups: [everyone]}}}}\n")
         with open(self.config_path, "w", encoding="ascii") as file:
             file.write(CONFIG.format(gateway=GATEWAY, zone=ZONE, apps="".join(rows)))
         if self.process is not None:
