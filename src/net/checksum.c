@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-/* The sum is taken over words in the machine's own order: byte order only turns the result round, and storing it turns it
- * back (RFC 1071 §2 B). 32-bit words into 64-bit sums leave room for 2^32 of them before a carry could be lost. */
+/* The sum is taken over words in the machine's own order, and wide ones: byte order only turns the
+ * result round, and storing it turns it back; wide sums fold to the same (RFC 1071 §2). */
 
 static uint16_t fold(uint64_t sum)
 {
@@ -15,19 +15,27 @@ static uint16_t fold(uint64_t sum)
     return (uint16_t)sum;
 }
 
+/* A carry out of 64 bits is worth one, as it is out of 16. */
+static uint64_t add_carry(uint64_t a, uint64_t b)
+{
+    uint64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? sum + 1 : sum;
+}
+
+/* Two sums side by side: neither waits for the other's carry. */
 static uint64_t sum_blocks(const uint8_t *p, size_t blocks)
 {
-    uint64_t sums[8] = {0};
+    uint64_t even = 0;
+    uint64_t odd = 0;
     for (; blocks > 0; blocks--, p += 32) {
-        uint32_t words[8];
+        uint64_t words[4];
         memcpy(words, p, sizeof words);
-        for (size_t i = 0; i < 8; i++)
-            sums[i] += words[i];
+        even = add_carry(even, words[0]);
+        odd = add_carry(odd, words[1]);
+        even = add_carry(even, words[2]);
+        odd = add_carry(odd, words[3]);
     }
-    uint64_t sum = 0;
-    for (size_t i = 0; i < 8; i++)
-        sum += (sums[i] >> 32) + (sums[i] & UINT32_MAX);
-    return sum;
+    return (uint64_t)fold(even) + fold(odd);
 }
 
 static uint64_t sum_bytes(const uint8_t *p, size_t len)
