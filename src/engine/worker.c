@@ -250,7 +250,7 @@ static void run_stop(struct task *t, void *receiver)
     w->polling = false;
     uv_close((uv_handle_t *)&w->prepare, NULL);
     timer_close(&w->timer, NULL);
-    mailbox_close(&w->mailbox, NULL);
+    loop_stop(&w->loop);
 }
 
 static int give_order(struct worker *w, void (*run_order)(struct task *t, void *receiver))
@@ -296,6 +296,9 @@ void worker_free(struct worker *w)
 {
     if (w == NULL)
         return;
+    mailbox_close(&w->mailbox, NULL); /* delivers what still came: everything in it is freed */
+    while (uv_loop_alive(&w->loop.uv))
+        loop_turn(&w->loop, false);
     signers_release(&w->signers);
     stack_free(w->stack);
     link_free(w->link);

@@ -59,8 +59,9 @@ int worker_start(struct worker *w, struct worker *const *peers, unsigned peer_co
 void worker_go(struct worker *w);
 /* A quiet time has come: what is kept for reuse is given back. Any thread. */
 void worker_trim(struct worker *w);
-/* Every connection is reset, the thread ends and is joined. Control thread. The mailbox refuses from then on. */
+/* Every connection is reset, the thread ends and is joined. Control thread. Others may go on posting. */
 void worker_stop(struct worker *w);
-void worker_free(struct worker *w); /* stopped or never started; NULL is allowed */
+/* Stopped or never started, and nobody posts any more (the control thread's work is over). NULL is allowed. */
+void worker_free(struct worker *w);
 
 #endif
