@@ -16,7 +16,7 @@
 #include "loop/timer.h"
 #include "platform/fdpass.h"
 
-#define SESSIONS_MAX 1024
+#define SESSIONS_MAX     1024
 #define TRIM_MS          1000
 #define TRIM_CONNECTIONS 4 /* fewer than that are not worth it */
 

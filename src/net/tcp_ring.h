@@ -29,7 +29,7 @@ struct tcp_ring_pool {
 
 void tcp_ring_pool_init(struct tcp_ring_pool *p, size_t big_size, size_t max_big);
 void tcp_ring_pool_release(struct tcp_ring_pool *p);
-void tcp_ring_pool_trim(struct tcp_ring_pool *p); /* frees the idle ones */
+void tcp_ring_pool_trim(struct tcp_ring_pool *p);       /* frees the idle ones */
 struct tcp_ring *tcp_ring_get(struct tcp_ring_pool *p); /* empty; NULL when memory runs out */
 void tcp_ring_put(struct tcp_ring_pool *p, struct tcp_ring *ring);
 

@@ -30,7 +30,8 @@ struct extras {
 
 void tls_init(void)
 {
-    (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL); /* without memory, later calls say so */
+    (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG,
+                           NULL); /* without memory, later calls say so */
 }
 
 void tls_context_freep(SSL_CTX **ctx)

@@ -233,7 +233,7 @@ static inline void world_release(struct world *w)
     if (!w->stopped)
         world_stop(w);
     listener_close(w->target);
-    LIST_FOR_EACH(node, &w->target_conns)
+    LIST_FOR_EACH (node, &w->target_conns)
         target_free(LIST_ENTRY(node, struct target_conn, node), false);
     turn_some(&w->loop, 50);
     assert_int_equal(loop_release(&w->loop), 0);

@@ -76,7 +76,7 @@ static void text_that_must_not_be_shown_is_refused(void **state)
         "\xc0\xaf" /* overlong */,
         "\xed\xa0\x80" /* surrogate */,
         "\xf4\x90\x80\x80" /* past the end */,
-        "\xe2\x80\xae" /* right-to-left */,
+        "\xe2\x80\xae" /* right-to-left: NOLINT(misc-misleading-bidirectional) */,
         "\xe2\x82" /* cut */,
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {

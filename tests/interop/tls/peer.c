@@ -185,7 +185,7 @@ static int serve(struct slice ca, struct diag *d)
 {
     static const char *const alpn[] = {"stile-tcp", "h2", NULL};
     struct tls_identity id = {.cert = certificate, .key = key};
-    uv_os_sock_t fd;
+    uv_os_sock_t fd = -1;
     uint16_t port = 0;
     int r = tls_server_context(&id, ca, true, alpn, &context, d);
     if (r == 0)
