@@ -15,7 +15,7 @@ import uuid
 
 DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo.sh")
 LIMIT_S = 100
-USER = 1500
+USER = 65534  # nobody: PostgreSQL wants a user that has a name
 # A device that everyone may open, as on an ordinary Debian, seen by the command alone.
 AS_USER = ["unshare", "--mount", "sh", "-c",
            'mount -t tmpfs tmpfs /mnt && mknod -m 666 /mnt/tun c 10 200 && mount --bind /mnt/tun /dev/net/tun && exec "$@"', "sh",
