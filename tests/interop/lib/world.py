@@ -321,7 +321,7 @@ class World:
         else:
             raise Skip("there is no /etc/resolv.conf to put another one over")
         self.dnsmasq = self.spawn(
-            ["dnsmasq", "--keep-in-foreground", "--user=root", "--conf-file=/dev/null", "--pid-file=", "--no-resolv",
+            ["dnsmasq", "--keep-in-foreground", "--user=", "--group=", "--conf-file=/dev/null", "--pid-file=", "--no-resolv",
              "--no-hosts", "--log-facility=-", "--log-queries", "--bind-interfaces", "--listen-address=127.0.0.1", "--local=/test/",
              "--address=/outside.test/192.0.2.77", "--address=/outside.test/2001:db8::77", f"--address=/dash.{ZONE}/192.0.2.78",
              f"--txt-record=text.{ZONE},from upstream", "--port=53"], as_root=True,
