@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -14,7 +15,8 @@
 #include "rig.h"
 #include "server.h"
 
-#define TIME_LIMIT_S 60 /* for one socket call */
+#define TIME_LIMIT_S 60  /* for one socket call */
+#define MANY_MAX     900 /* below the usual limit of descriptors */
 #define READ_SIZE    (256 * 1024)
 
 /* What is the default here may want a pacing queue that isn't there. */
@@ -60,6 +62,16 @@ int client_connect(int version, uint16_t port)
     int code = errno;
     close(fd);
     return -code;
+}
+
+int client_connect_later(int version, uint16_t port)
+{
+    int fd = new_socket(version);
+    (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+    if (connect_fd(fd, version, port) < 0 && errno == EINPROGRESS)
+        return fd;
+    close(fd);
+    return complain("connect");
 }
 
 static int send_pattern(int fd, uint64_t bytes)
@@ -152,6 +164,29 @@ int client_slow_download(int version, uint64_t bytes)
     if (r == 0)
         r = expect_pattern(fd, bytes, 7001, 2000);
     close(fd);
+    return r;
+}
+
+int client_many(int version, unsigned count)
+{
+    int fds[MANY_MAX];
+    int r = 0;
+    count = MIN(count, (unsigned)MANY_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        fds[i] = client_connect(version, PORT_ECHO);
+        if (fds[i] < 0)
+            r = complain("connect");
+    }
+    for (unsigned i = 0; r == 0 && i < count; i++)
+        r = send_pattern(fds[i], 500);
+    for (unsigned i = 0; r == 0 && i < count; i++) {
+        if (shutdown(fds[i], SHUT_WR) < 0)
+            r = complain("shutdown");
+        else
+            r = expect_pattern(fds[i], 500, READ_SIZE, 0);
+    }
+    for (unsigned i = 0; i < count; i++)
+        close(fds[i]);
     return r;
 }
 

@@ -265,6 +265,57 @@ static void a_reused_4_tuple_begins_beyond_the_old_numbers(void **state UNUSED)
     finish();
 }
 
+/* A SYN with these ends, by hand: world.c would make a proper one. */
+static int input_syn_between(struct ip_addr src, uint16_t src_port, struct ip_addr dst,
+                             uint16_t dst_port)
+{
+    uint8_t l4[TCP_HEADER_SIZE] = {[12] = 0x50, [13] = TCP_SYN};
+    struct wr w = wr_init(l4, 4);
+    wr_u16(&w, src_port);
+    wr_u16(&w, dst_port);
+    const struct ip_packet p = {.version = src.version,
+                                .protocol = IP_TCP,
+                                .src = src,
+                                .dst = dst,
+                                .l4 = slice_of(l4, sizeof l4)};
+    return tcp_input(world.host, &p, world.now);
+}
+
+static void ends_that_no_connection_can_have_are_dropped(void **state UNUSED)
+{
+    const struct ip_addr a = ip_addr_v4(10, 0, 0, 1);
+    const struct ip_addr b = ip_addr_v4(10, 0, 0, 2);
+    start();
+    assert_int_equal(input_syn_between(a, 80, a, 80), ERR_FORMAT); /* land */
+    assert_int_equal(input_syn_between(a, 0, b, 80), ERR_FORMAT);
+    assert_int_equal(input_syn_between(a, 80, b, 0), ERR_FORMAT);
+    assert_int_equal(input_syn_between(ip_addr_v4(224, 0, 0, 1), 1, b, 80), ERR_FORMAT);
+    assert_int_equal(input_syn_between(a, 1, ip_addr_v4(255, 255, 255, 255), 80), ERR_FORMAT);
+    assert_int_equal(input_syn_between(ip_addr_v4(0, 0, 0, 0), 1, b, 80), ERR_FORMAT);
+    assert_true(world.seen_count == 0 && world.event_count == 0 && stats().flows == 0);
+    finish();
+}
+
+/* A flood costs what the limits allow, and is over when it is over. */
+static void a_syn_flood_is_bounded(void **state UNUSED)
+{
+    world_init(&world, 4);
+    world.config.max_pending = 10;
+    assert_int_equal(world_start(&world), 0);
+    for (unsigned i = 0; i < 50000; i++) {
+        struct ip_addr src = ip_addr_v4(10, 1, (uint8_t)(i >> 8), (uint8_t)i);
+        assert_int_equal(input_syn_between(src, (uint16_t)(1 + i / 7), ip_addr_v4(10, 0, 0, 2), 80),
+                         0);
+    }
+    assert_int_equal(stats().flows, 10);
+    assert_int_equal(stats().syns_ignored, 49990);
+    world_advance(&world, 5 * NS_PER_S);
+    assert_int_equal(stats().flows, 0);
+    open_flow();
+    assert_string_equal(tcp_flow_state_name(world.current->flow), "ESTABLISHED");
+    finish();
+}
+
 static void configurations_that_make_no_sense_are_refused(void **state UNUSED)
 {
     world_init(&world, 4);
@@ -297,6 +348,8 @@ int main(void)
         cmocka_unit_test(ending_a_host_resets_every_client),
         cmocka_unit_test(initial_numbers_differ_and_grow),
         cmocka_unit_test(a_reused_4_tuple_begins_beyond_the_old_numbers),
+        cmocka_unit_test(ends_that_no_connection_can_have_are_dropped),
+        cmocka_unit_test(a_syn_flood_is_bounded),
         cmocka_unit_test(configurations_that_make_no_sense_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
