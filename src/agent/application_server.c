@@ -255,7 +255,7 @@ static void tell_ports(struct application_server *s,
     (void)str_format(text, sizeof(text), "%s has no port %u; use %s", q->app_info->app->public_name,
                      q->target_port, ports);
     notices_tell(s->config.notices, "%s", text);
-    connection_log_explain(s->config.connections, q->connection_id, text);
+    connection_log_explain(s->config.connections, q, text);
 }
 
 static void on_invalid_local_port(struct rpc_call *call, const ProtobufCMessage *message, void *arg)

@@ -138,11 +138,16 @@ void connection_log_begin(struct connection_log *log,
         describe(log, c, request->app_key, request->fqdn, request->port, request->client);
 }
 
-void connection_log_explain(struct connection_log *log, uint64_t id, const char *reason)
+void connection_log_explain(struct connection_log *log,
+                            const Stile__Vnet__V1__OnInvalidLocalPortRequest *request,
+                            const char *reason)
 {
-    struct connection *c = add(log, id);
+    struct connection *c = add(log, request->connection_id);
     if (c == NULL)
         return;
+    /* The program may be gone a moment after the refusal: it is looked for now. */
+    describe(log, c, request->app_info->app_key, request->app_info->app->public_name,
+             request->target_port, request->client);
     take_text(c->reason, sizeof(c->reason), reason);
     c->explained = true;
 }

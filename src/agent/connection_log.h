@@ -43,8 +43,10 @@ void connection_log_free(struct connection_log *log);
 /* A connection is about to be made: its program is looked for from now on. */
 void connection_log_begin(struct connection_log *log,
                           const Stile__Vnet__V1__OnNewConnectionRequest *request);
-/* Why it will be refused, in better words than the report will have. */
-void connection_log_explain(struct connection_log *log, uint64_t id, const char *reason);
+/* It will be refused for its port, for this reason, which is better than the report's. */
+void connection_log_explain(struct connection_log *log,
+                            const Stile__Vnet__V1__OnInvalidLocalPortRequest *request,
+                            const char *reason);
 /* It was established, changed, or has ended. One that was never begun is fine. */
 void connection_log_report(struct connection_log *log,
                            const Stile__Vnet__V1__ConnectionReport *report);
