@@ -119,12 +119,21 @@ static void ignore_signals(void)
         (void)signal(ignored[i], SIG_IGN);
 }
 
+/* Send rings come and go with every burst of a flow: taken from the system and given back each time they would cost a page fault and a
+ * message to every processor. trim() gives them back in quiet times.
+ */
+static void keep_memory(void)
+{
+    (void)mallopt(M_ARENA_MAX, WORKERS_MAX + 1);
+    (void)mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
+    (void)mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
+}
+
 /* Whatever libraries read or open at first use, they do now. */
 static void warm_up(void)
 {
     (void)OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CRYPTO_STRINGS, NULL);
     SSL_CTX_free(SSL_CTX_new(TLS_method()));
-    (void)mallopt(M_ARENA_MAX, WORKERS_MAX + 1);
 }
 
 /* ---- after the agent's setup ---- */
@@ -245,6 +254,7 @@ int engine_run(const struct engine_config *config, struct diag *d)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");
     e->d = d;
     ignore_signals();
+    keep_memory();
     warm_up();
     int r = loop_init(&e->loop);
     if (r < 0) {
