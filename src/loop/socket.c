@@ -26,13 +26,15 @@ struct socket_stream {
     struct buf waiting; /* what comes after it, or is corked */
     bool writing;
     unsigned corks;
+    bool reading;
     bool read_ended;
     bool end_wanted;
     bool end_sent;
-    bool failed;
+    bool failed; /* on_error was called */
     bool closed;
-    int late_error; /* met in a call that can't return it, as libuv's code */
-    struct defer late;
+    int write_code;    /* why nothing can be written any more, libuv's; 0: it can */
+    bool write_told;   /* a call returned it */
+    struct defer late; /* tells it */
 };
 
 static struct socket_stream *self(struct stream *s)
@@ -45,6 +47,7 @@ static void fail(struct socket_stream *s, int uv_code)
     if (s->failed || s->closed)
         return;
     s->failed = true;
+    s->reading = false;
     uv_read_stop(&s->uv.stream);
     struct diag d;
     int err = loop_err(uv_code);
@@ -56,16 +59,32 @@ static void fail(struct socket_stream *s, int uv_code)
 static void run_late(void *arg)
 {
     struct socket_stream *s = arg;
-    fail(s, s->late_error);
+    fail(s, s->write_code);
 }
 
-static void fail_later(struct socket_stream *s, int uv_code)
+static bool peer_is_gone(int uv_code)
 {
-    s->late_error = uv_code;
-    defer_start(s->loop, &s->late);
+    return uv_code == UV_EPIPE || uv_code == UV_ECONNRESET;
+}
+
+/* Writing failed where no call can return it. A reader first gets what the peer said before it went, perhaps why. */
+static void fail_writing(struct socket_stream *s, int uv_code)
+{
+    s->write_code = uv_code;
+    if (!s->reading || !peer_is_gone(uv_code))
+        defer_start(s->loop, &s->late);
 }
 
 /* ---- reading ---- */
+
+static void socket_read_stop(struct stream *base)
+{
+    struct socket_stream *s = self(base);
+    s->reading = false;
+    uv_read_stop(&s->uv.stream);
+    if (s->write_code != 0 && !s->write_told)
+        defer_start(s->loop, &s->late);
+}
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
@@ -84,18 +103,25 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (n == 0 || s->closed)
         return;
     if (n == UV_ENOBUFS) {
-        uv_read_stop(stream);
+        socket_read_stop(&s->base);
+        return;
+    }
+    if (n == UV_EOF && s->write_code != 0 && !s->write_told) {
+        fail(s, s->write_code);
         return;
     }
     if (n == UV_EOF) {
         s->read_ended = true;
+        s->reading = false;
         uv_read_stop(stream);
         if (s->base.events.on_end != NULL)
             s->base.events.on_end(s->base.arg);
         return;
     }
     if (n < 0) {
-        fail(s, (int)n);
+        s->reading = false;
+        if (!s->write_told)
+            fail(s, (int)n);
         return;
     }
     if (s->base.events.on_data != NULL)
@@ -107,15 +133,11 @@ static int socket_read_start(struct stream *base)
     struct socket_stream *s = self(base);
     if (s->failed)
         return ERR_CLOSED;
-    if (s->read_ended)
+    if (s->read_ended || s->reading)
         return 0;
     int r = uv_read_start(&s->uv.stream, on_alloc, on_read);
-    return r == UV_EALREADY ? 0 : loop_err(r);
-}
-
-static void socket_read_stop(struct stream *base)
-{
-    uv_read_stop(&self(base)->uv.stream);
+    s->reading = r == 0;
+    return loop_err(r);
 }
 
 /* ---- writing ---- */
@@ -144,14 +166,14 @@ static void on_written(uv_write_t *req, int status)
 {
     struct socket_stream *s = req->data;
     s->writing = false;
-    if (s->closed || s->failed)
+    if (s->closed || s->failed || s->write_code != 0)
         return;
     buf_release(&s->sending);
     int r = status < 0 ? status : send_waiting(s);
     if (r == 0)
         r = finish_if_wanted(s);
     if (r < 0)
-        fail(s, r);
+        fail_writing(s, r);
     else if (!s->writing && buf_len(&s->waiting) == 0 && s->base.events.on_drain != NULL)
         s->base.events.on_drain(s->base.arg);
 }
@@ -262,7 +284,7 @@ static size_t socket_queued(const struct stream *base)
 static int socket_write(struct stream *base, const struct slice *parts, size_t count)
 {
     struct socket_stream *s = self(base);
-    if (s->end_wanted || s->failed || s->late_error != 0)
+    if (s->end_wanted || s->failed || s->write_code != 0)
         return ERR_CLOSED;
     if (socket_queued(base) + total(parts, count) > STREAM_QUEUE_MAX)
         return ERR_TOOBIG;
@@ -273,8 +295,10 @@ static int socket_write(struct stream *base, const struct slice *parts, size_t c
         r = queue_rest(s, parts, count, 0);
     else
         r = write_now(s, parts, count);
-    if (r < 0)
-        s->failed = true;
+    if (r < 0) {
+        s->write_code = UV_EPIPE;
+        s->write_told = true;
+    }
     return r;
 }
 
@@ -286,19 +310,19 @@ static void socket_cork(struct stream *base)
 static void socket_uncork(struct stream *base)
 {
     struct socket_stream *s = self(base);
-    if (--s->corks > 0 || s->failed)
+    if (--s->corks > 0 || s->failed || s->write_code != 0)
         return;
     int r = flush_corked(s);
     if (r == 0)
         r = finish_if_wanted(s);
     if (r < 0)
-        fail_later(s, r);
+        fail_writing(s, r);
 }
 
 static int socket_end(struct stream *base)
 {
     struct socket_stream *s = self(base);
-    if (s->failed)
+    if (s->failed || s->write_code != 0)
         return ERR_CLOSED;
     s->end_wanted = true;
     return loop_err(finish_if_wanted(s));

@@ -14,6 +14,7 @@ struct remote_sign {
     struct remote_wait *wait;    /* NULL: nobody waits in a loop */
     int holders;                 /* the code that wants it; the signer */
     bool finished;
+    bool abandoned; /* whoever waited doesn't any more */
     int err;
     char reason[160];
     uint8_t signature[REMOTE_SIGNATURE_MAX];
@@ -65,13 +66,14 @@ void remote_wait_ask(struct remote_wait *w)
     struct remote_sign *job = w->job;
     if (job == NULL)
         return;
-    /* An answer from inside must not wake twice. */
-    job->wait = NULL;
+    /* The signer may answer from inside, which must not wake twice, or even close the stream. */
+    job->holders++;
     ask(job);
-    if (job->finished)
+    if (job->finished && !job->abandoned)
         w->wake(w->arg);
-    else
+    else if (!job->abandoned)
         job->wait = w;
+    drop(job);
 }
 
 void remote_wait_cancel(struct remote_wait *w, int err)
@@ -80,6 +82,7 @@ void remote_wait_cancel(struct remote_wait *w, int err)
     if (job == NULL)
         return;
     job->wait = NULL;
+    job->abandoned = true;
     if (!job->finished)
         finish(job, err, err == ERR_TIMEOUT ? "no signature came in time" : err_text(err));
 }

@@ -295,6 +295,8 @@ static void become_open(struct tls_stream *s)
         return;
     }
     s->state = OPEN;
+    if (s->write_error != 0)
+        timer_start(&s->timer, LAST_WORDS_MS); /* the peer went away before our last flight */
     /* A job per read and write would cost; nothing is signed from here on. */
     SSL_clear_mode(s->ssl, SSL_MODE_ASYNC);
     stream_read_stop(s->lower);

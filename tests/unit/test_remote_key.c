@@ -371,6 +371,39 @@ static void closing_while_a_signature_is_awaited_is_safe(void **state)
     finish(&f);
 }
 
+static struct fixture *to_close;
+
+static int sign_closing(void *arg, const struct sign_request *request, struct remote_sign *job)
+{
+    int r = sign(arg, request, job);
+    stream_close(to_close->client);
+    to_close->client = NULL;
+    return r;
+}
+
+static void closing_inside_the_request_is_safe(void **state)
+{
+    (void)state;
+    static const struct remote_key_ops closing = {.sign = sign_closing, .release = release};
+    for (int later = 0; later < 2; later++) {
+        struct fixture f;
+        begin(&f, make_ec());
+        EVP_PKEY_free(f.remote);
+        f.signer.released = 0;
+        f.signer.later = later == 1;
+        assert_int_equal(remote_key_new(f.signer.key, &closing, &f.signer, &f.remote, NULL), 0);
+        to_close = &f;
+        start(&f);
+        turn_some(&f.loop, 50);
+        assert_int_equal(f.signer.asked, 1);
+        assert_null(f.client);
+        if (f.signer.job != NULL)
+            answer(&f.signer);
+        assert_false(f.client_ready || f.client_failed);
+        finish(&f);
+    }
+}
+
 static void many_handshakes_wait_at_the_same_time(void **state)
 {
     (void)state;
@@ -416,6 +449,7 @@ int main(void)
         cmocka_unit_test(failed_signature_fails_the_handshake_with_its_reason),
         cmocka_unit_test(refused_request_fails_the_handshake),
         cmocka_unit_test(closing_while_a_signature_is_awaited_is_safe),
+        cmocka_unit_test(closing_inside_the_request_is_safe),
         cmocka_unit_test(many_handshakes_wait_at_the_same_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

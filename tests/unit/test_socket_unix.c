@@ -97,6 +97,48 @@ static void writing_to_a_closed_peer_is_an_error_not_a_signal(void **state)
     assert_int_equal(stream_write(a, &part, 1), ERR_CLOSED);
 }
 
+static void what_the_peer_said_before_it_went_is_still_read(void **state)
+{
+    (void)state;
+    int fds[2];
+    struct stream *s = NULL;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    assert_int_equal(socket_stream_new(&loop, fds[0], &s), 0);
+    stream_set_events(s, &events, NULL);
+    assert_int_equal(stream_read_start(s), 0);
+    assert_int_equal(send(fds[1], "why", 3, 0), 3);
+    close(fds[1]);
+    struct slice part = SLICE_LIT("hello");
+    assert_int_equal(stream_write(s, &part, 1), ERR_CLOSED);
+    turns(10);
+    assert_true(slice_eq_str(buf_slice(&got), "why"));
+    assert_int_equal(failed, 0); /* the call has told it */
+    stream_close(s);
+}
+
+static void failure_of_corked_bytes_is_told_after_what_the_peer_said(void **state)
+{
+    (void)state;
+    int fds[2];
+    struct stream *s = NULL;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    assert_int_equal(socket_stream_new(&loop, fds[0], &s), 0);
+    stream_set_events(s, &events, NULL);
+    assert_int_equal(stream_read_start(s), 0);
+    stream_cork(s);
+    struct slice part = SLICE_LIT("hello");
+    assert_int_equal(stream_write(s, &part, 1), 0);
+    assert_int_equal(send(fds[1], "why", 3, 0), 3);
+    close(fds[1]);
+    stream_uncork(s);
+    assert_int_equal(failed, 0); /* never from inside a call */
+    turns(10);
+    assert_true(slice_eq_str(buf_slice(&got), "why"));
+    assert_int_equal(failed, ERR_CLOSED);
+    assert_false(ended);
+    stream_close(s);
+}
+
 /* ---- a listener that runs out of descriptors ---- */
 
 static int accepted;
@@ -166,6 +208,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(unix_socket_carries_bytes_and_half_close),
         TEST(writing_to_a_closed_peer_is_an_error_not_a_signal),
+        TEST(what_the_peer_said_before_it_went_is_still_read),
+        TEST(failure_of_corked_bytes_is_told_after_what_the_peer_said),
         TEST(listener_without_descriptors_waits_and_recovers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
