@@ -79,9 +79,8 @@ static inline void target_free(struct target_conn *c, bool reset)
 static inline void target_data(void *arg, struct slice bytes)
 {
     struct target_conn *c = arg;
-    if (c->world->mode == TARGET_ECHO)
-        assert_int_equal(stream_write(c->stream, &bytes, 1), 0);
-    if (c->world->mode == TARGET_RESET)
+    bool failed = c->world->mode == TARGET_ECHO && stream_write(c->stream, &bytes, 1) < 0;
+    if (failed || c->world->mode == TARGET_RESET)
         target_free(c, true);
 }
 
@@ -105,13 +104,18 @@ static inline void target_accept(void *arg, uv_os_sock_t fd)
         .on_data = target_data, .on_end = target_end, .on_error = target_error};
     struct world *w = arg;
     struct target_conn *c = NEW(struct target_conn);
-    assert_non_null(c);
+    /* In tests that let memory run out it may be this one's turn. */
+    if (c == NULL || socket_stream_new(&w->loop, fd, &c->stream) < 0) {
+        socket_close(fd);
+        mem_free(c);
+        return;
+    }
     c->world = w;
     list_push_back(&w->target_conns, &c->node);
     w->target_connections++;
-    assert_int_equal(socket_stream_new(&w->loop, fd, &c->stream), 0);
     stream_set_events(c->stream, &events, c);
-    assert_int_equal(stream_read_start(c->stream), 0);
+    if (stream_read_start(c->stream) < 0)
+        target_free(c, true);
 }
 
 /* ---- the gateway ---- */
