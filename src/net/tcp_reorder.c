@@ -24,6 +24,7 @@ static void detach(struct tcp_reorder *q, struct tcp_reorder_account *account,
     list_remove(&p->node);
     q->count--;
     account->bytes -= p->end - p->seq;
+    account->pieces--;
     if (q->count == 0)
         q->recent_count = 0;
 }
@@ -95,9 +96,11 @@ static void remember_recent(struct tcp_reorder *q, struct list *node)
 static int store(struct tcp_reorder *q, struct tcp_reorder_account *account, struct list *at,
                  uint32_t seq, struct slice bytes)
 {
-    if (q->count >= TCP_REORDER_PIECES || bytes.len > account->max - account->bytes)
+    struct tcp_reorder_piece *p;
+    size_t held = account->bytes + account->pieces * sizeof *p;
+    if (q->count >= TCP_REORDER_PIECES || held + sizeof *p + bytes.len > account->max)
         return ERR_LIMIT;
-    struct tcp_reorder_piece *p = mem_alloc(sizeof *p + bytes.len);
+    p = mem_alloc(sizeof *p + bytes.len);
     if (p == NULL)
         return ERR_NOMEM;
     p->seq = seq;
@@ -106,6 +109,7 @@ static int store(struct tcp_reorder *q, struct tcp_reorder_account *account, str
     list_insert_before(at->next, &p->node);
     q->count++;
     account->bytes += bytes.len;
+    account->pieces++;
     remember_recent(q, &p->node);
     return 0;
 }

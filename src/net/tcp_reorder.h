@@ -13,8 +13,9 @@
 #define TCP_REORDER_PIECES 1024 /* per flow */
 
 struct tcp_reorder_account {
-    size_t bytes; /* in all queues of a host */
-    size_t max;
+    size_t bytes;  /* in all queues of a host */
+    size_t pieces; /* they are in; each costs something besides */
+    size_t max;    /* bytes, both together */
 };
 
 struct tcp_reorder {
