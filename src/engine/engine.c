@@ -1,7 +1,6 @@
 #include "engine/engine.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,13 +11,15 @@
 #include "base/mem.h"
 #include "engine/app_handler.h"
 #include "engine/control.h"
+#include "engine/memory.h"
 #include "engine/sandbox.h"
 #include "loop/timer.h"
 #include "platform/fdpass.h"
 
 #define SESSIONS_MAX     1024
 #define TRIM_MS          1000
-#define TRIM_CONNECTIONS 4 /* fewer than that are not worth it */
+#define TRIMS            15 /* after a burst */
+#define TRIM_CONNECTIONS 4  /* fewer than that are not worth it */
 
 struct engine {
     struct loop loop;
@@ -31,7 +32,7 @@ struct engine {
     char interface_name[16];
     struct timer trim;
     unsigned busiest; /* connections since memory was last given back */
-    bool trimming;    /* the workers were asked */
+    unsigned trims_left;
     int err;
     struct diag *d;
 };
@@ -119,16 +120,6 @@ static void ignore_signals(void)
         (void)signal(ignored[i], SIG_IGN);
 }
 
-/* Send rings come and go with every burst of a flow: taken from the system and given back each time they would cost a page fault and a
- * message to every processor. trim() gives them back in quiet times.
- */
-static void keep_memory(void)
-{
-    (void)mallopt(M_ARENA_MAX, WORKERS_MAX + 1);
-    (void)mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
-    (void)mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
-}
-
 /* Whatever libraries read or open at first use, they do now. */
 static void warm_up(void)
 {
@@ -192,21 +183,22 @@ static void on_closed(void *arg, int err, const char *why)
 
 static const struct control_events control_events = {.on_setup = on_setup, .on_closed = on_closed};
 
-/* After a burst of connections, caches and the allocator hold memory that nobody uses: first the caches are emptied, a turn of the
- * timer later the allocator gives whole pages back.
+/* After a burst of connections, caches and the allocator hold memory that nobody uses. Several times, since what lingers (TIME_WAIT,
+ * tickets) frees its pages later.
  */
 static void trim(void *arg)
 {
     struct engine *e = arg;
     unsigned now = atomic_load_explicit(&e->shared.connections, memory_order_relaxed);
-    if (e->trimming) {
-        e->trimming = false;
-        (void)malloc_trim(0);
-    } else if (e->busiest > now + TRIM_CONNECTIONS) {
-        e->trimming = true;
+    if (e->busiest > now + TRIM_CONNECTIONS) {
+        e->busiest = now;
+        e->trims_left = TRIMS;
+    }
+    if (e->trims_left > 0) {
+        e->trims_left--;
+        memory_give_back_all();
         for (unsigned i = 0; i < e->worker_count; i++)
             worker_trim(e->workers[i]);
-        e->busiest = now;
     }
     e->busiest = MAX(e->busiest, now);
     timer_start(&e->trim, TRIM_MS);
@@ -254,7 +246,7 @@ int engine_run(const struct engine_config *config, struct diag *d)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");
     e->d = d;
     ignore_signals();
-    keep_memory();
+    memory_keep();
     warm_up();
     int r = loop_init(&e->loop);
     if (r < 0) {

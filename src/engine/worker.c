@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "engine/dns_flow.h"
 #include "engine/flow_relay.h"
+#include "engine/memory.h"
 
 /* Theory of operation: everything that happens in a turn of the loop (packets, streams, tasks) only fills queues; `settle`, which runs
  * before the loop waits again, sends what they hold: TLS records of each relay, then ACKs and data to the device. So one turn
@@ -277,6 +278,7 @@ static void run_trim(struct task *t, void *receiver)
     loop_trim(&w->loop);
     if (atomic_load_explicit(&w->shared->attempts, memory_order_relaxed) == 0)
         remote_key_trim_thread();
+    memory_give_back_own();
 }
 
 void worker_trim(struct worker *w)
