@@ -82,7 +82,11 @@ static void note_client(const struct seg *s)
 {
     struct side *side = side_of(fuzz.world.current->port);
     int64_t end = s->seq + MAX(s->len, 0) + (s->flags & TCP_FIN ? 1 : 0) + (s->flags & TCP_SYN);
-    side->sent_end = MAX(side->sent_end, end);
+    /* One that may open a flow: the client's numbers start anew with it. */
+    bool opens = (s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+    if (opens)
+        side->right = MAX(side->right, 1 + s->win);
+    side->sent_end = MAX(side->sent_end, opens ? MAX(end, 2) : end);
     int64_t window = s->flags & TCP_SYN ? s->win : s->win << side->shift;
     if (s->flags & TCP_ACK)
         side->right = MAX(side->right, s->ack + window);
