@@ -1,5 +1,5 @@
 /* The TCP endpoint against the Linux kernel's own, over a TUN in a namespace: in order, and over links that lose,
- * double, reorder, delay and cut. usage: test_tcp_kernel [clean|lossy|bench] (default: clean, then lossy). */
+ * double, reorder, delay and cut. usage: test_tcp_kernel [clean|lossy [SEED]] (default: clean, then lossy). */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/random.h"
+#include "base/str.h"
 #include "client.h"
 #include "lossy.h"
 #include "pattern.h"
@@ -26,6 +27,7 @@ struct bed { /* what one group of cases runs on */
 };
 
 static unsigned cases, failures;
+static uint64_t seed; /* added to the beds' own: other losses */
 static struct link *current_link;
 
 static void tell(const struct bed *bed, int version, const char *what, int result)
@@ -41,8 +43,12 @@ static struct server *start(const struct bed *bed)
     struct link *link;
     if (rig_open(bed->mtu, bed->offload, &link) < 0)
         return NULL;
-    if (bed->lossy != NULL && lossy_new(link, bed->lossy, &link) < 0)
-        return NULL;
+    if (bed->lossy != NULL) {
+        struct lossy_config lossy = *bed->lossy;
+        lossy.seed += seed;
+        if (lossy_new(link, &lossy, &link) < 0)
+            return NULL;
+    }
     struct tcp_config c;
     tcp_config_defaults(&c);
     random_bytes(c.secret, sizeof c.secret);
@@ -241,6 +247,8 @@ static int run_lossy(void)
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
+    if (argc > 2 && str_to_u64(argv[2], UINT32_MAX, &seed) < 0)
+        return 2;
     int r = rig_enter();
     if (r < 0) {
         printf("1..0 # SKIP no namespaces for this user\n");
