@@ -143,6 +143,9 @@ static void pump(struct tls_stream *s)
         ;
     if (s->state != OPEN)
         return;
+    /* An idle stream holds none, also where OpenSSL's own rule keeps one (after a ticket). With something inside it doesn't
+     * let go. */
+    SSL_free_buffers(s->ssl);
     if (s->corks == 0)
         flush(s); /* answers to key updates */
     if (s->reading && s->read_ended)
@@ -299,6 +302,7 @@ static void become_open(struct tls_stream *s)
         timer_start(&s->timer, LAST_WORDS_MS); /* the peer went away before our last flight */
     /* A job per read and write would cost; nothing is signed from here on. */
     SSL_clear_mode(s->ssl, SSL_MODE_ASYNC);
+    SSL_free_buffers(s->ssl);
     stream_read_stop(s->lower);
     s->on_ready(s->ready_arg, 0, NULL);
 }
