@@ -116,7 +116,7 @@ static size_t receive(struct fixture *f, union channel_message *m, int fds[CHANN
 static void take_setup(struct fixture *f)
 {
     union channel_message m;
-    int fds[CHANNEL_FDS_MAX];
+    int fds[CHANNEL_FDS_MAX] = {-1};
     assert_int_equal(receive(f, &m, fds), 0);
     assert_int_equal(m.header.type, CHANNEL_SETUP);
     assert_memory_equal(&m.setup, &f->setup, sizeof(m.setup));
@@ -125,7 +125,7 @@ static void take_setup(struct fixture *f)
 static int dialed(struct fixture *f, uint32_t id, int *fd, char reason[CHANNEL_REASON_SIZE])
 {
     union channel_message m;
-    int fds[CHANNEL_FDS_MAX];
+    int fds[CHANNEL_FDS_MAX] = {-1};
     size_t count = receive(f, &m, fds);
     assert_int_equal(m.header.type, CHANNEL_DIALED);
     assert_int_equal(m.dialed.id, id);
