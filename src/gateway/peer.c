@@ -15,8 +15,7 @@
 
 #define FIRST_INHERITED 3
 
-/* A peer that has gone without a word is noticed after about two minutes. */
-static void keep_alive(int fd)
+void peer_keep_alive(int fd)
 {
     static const struct {
         int level, name, value;
@@ -57,7 +56,7 @@ void peer_prepare(int fd, char addr[STATE_ADDR_SIZE], char host[STATE_ADDR_SIZE]
     struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof(sa);
     struct ip_endpoint e;
-    keep_alive(fd);
+    peer_keep_alive(fd);
     memcpy(addr, "-", 2);
     memcpy(host, "-", 2);
     if (getpeername(fd, (struct sockaddr *)&sa, &len) < 0 || !to_endpoint(&sa, &e))

@@ -8,6 +8,9 @@
 #include "base/err.h"
 #include "gateway/state.h"
 
+/* A peer that has gone without a word is noticed after about two minutes. */
+void peer_keep_alive(int fd);
+
 /* Switches keepalive on and gives the peer's address: with its port for logs, and the host alone (an IPv6 client's /64: one
  * machine has all of it) for counting. "-" if there is none, as on Unix sockets. */
 void peer_prepare(int fd, char addr[STATE_ADDR_SIZE], char host[STATE_ADDR_SIZE]);

@@ -8,18 +8,23 @@
 #include "base/str.h"
 #include "base/table.h"
 #include "gateway/bridge.h"
+#include "gateway/peer.h"
 #include "loop/socket.h"
 #include "loop/timer.h"
 #include "tls/target_status.h"
 
 /* How long a refused client has to read its answer. */
 #define LINGER_MS 2000
+/* More refused clients than this at once aren't waited for. */
+#define LINGERING_MAX 512
 
 struct router {
     struct loop *loop;
     struct state *state;
     struct list connections; /* struct connection */
     size_t count;
+    size_t user_connections; /* of known users: what the limit is about */
+    size_t lingering;
     struct table users; /* struct user_count by name */
     void (*idle)(void *arg);
     void *idle_arg;
@@ -72,7 +77,10 @@ static void leave_user(struct connection *c)
 {
     struct user_count *u = c->user;
     c->user = NULL;
-    if (u == NULL || --u->connections > 0)
+    if (u == NULL)
+        return;
+    c->router->user_connections--;
+    if (--u->connections > 0)
         return;
     (void)table_remove(&c->router->users, slice_str(u->name));
     mem_free(u);
@@ -96,6 +104,7 @@ static void connection_free(void *arg)
 /* Writes it down and lets go of everything. */
 static void finish(struct connection *c)
 {
+    c->router->lingering -= c->phase == LINGERING;
     c->record.end_us = clock_wall_us();
     log_connection(&c->record);
     state_log_connection(c->router->state, &c->record);
@@ -144,6 +153,7 @@ static void refuse(struct connection *c, enum target_code code, const char *reas
 {
     note(c, target_code_name(code), reason);
     c->phase = LINGERING;
+    c->router->lingering++;
     leave_user(c);
     stream_set_events(c->client, &linger_events, c);
     int r = send_status(c, code, reason);
@@ -151,7 +161,7 @@ static void refuse(struct connection *c, enum target_code code, const char *reas
         r = stream_end(c->client);
     if (r == 0)
         r = stream_read_start(c->client);
-    if (r < 0)
+    if (r < 0 || c->router->lingering > LINGERING_MAX)
         finish(c);
     else
         timer_start(&c->timer, LINGER_MS);
@@ -179,6 +189,7 @@ static void on_bridge_ended(void *arg, const struct bridge_result *result)
 static void begin_bridge(struct connection *c, uv_os_sock_t fd)
 {
     struct stream *target = NULL;
+    peer_keep_alive(fd);
     int r = socket_stream_new(c->router->loop, fd, &target);
     if (r < 0) {
         socket_close(fd);
@@ -229,9 +240,19 @@ static int join_user(struct connection *c)
     }
     u->connections++;
     c->user = u;
-    if (u->connections > directory_config(c->directory)->connections_per_user)
-        return ERR_LIMIT;
+    c->router->user_connections++;
     return 0;
+}
+
+/* This connection is counted already. NULL: it is within the limits. */
+static const char *limit_reached(const struct connection *c)
+{
+    const struct gateway_config *config = directory_config(c->directory);
+    if (c->user->connections > config->connections_per_user)
+        return "Too many connections of this user at once";
+    if (c->router->user_connections > config->connections_max)
+        return "The gateway has too many connections at once; try again later";
+    return NULL;
 }
 
 static void begin_connect(struct connection *c, const struct config_app *app)
@@ -290,9 +311,12 @@ static void authorise(struct connection *c, int err, const char *reason)
         refuse(c, TARGET_DENIED, reason);
         return;
     }
+    const char *limit = NULL;
     err = join_user(c);
-    if (err == ERR_LIMIT)
-        refuse(c, TARGET_DENIED, "Too many connections of this user at once");
+    if (err == 0)
+        limit = limit_reached(c);
+    if (limit != NULL)
+        refuse(c, TARGET_DENIED, limit);
     else if (err < 0)
         refuse(c, TARGET_FAILED, "The gateway has run out of memory");
     else if (state_authorise(c->router->state, c->claims.user, c->claims.serial, on_authorised, c) <

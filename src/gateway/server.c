@@ -130,11 +130,6 @@ static void serve_api(struct session *x)
         session_list(x, &s->users, &s->user_count);
 }
 
-static bool is_full(const struct server *s)
-{
-    return router_connections(s->router) >= directory_config(s->access.directory)->connections_max;
-}
-
 static void serve_app(struct session *x)
 {
     struct server *s = x->server;
@@ -175,15 +170,10 @@ static void on_ready(void *arg, int err, const struct diag *d)
     read_claims(x);
     log_debug("Handshake of %s done%s", x->client.addr,
               tls_stream_resumed(x->stream) ? ", resumed" : "");
-    if (!tls_stream_alpn_is(x->stream, TARGET_ALPN)) {
-        serve_api(x);
-    } else if (is_full(x->server)) {
-        log_warn("Refused a connection of %s: limits.connections (%u) is reached", x->client.addr,
-                 directory_config(x->server->access.directory)->connections_max);
-        session_free(x);
-    } else {
+    if (tls_stream_alpn_is(x->stream, TARGET_ALPN))
         serve_app(x);
-    }
+    else
+        serve_api(x);
 }
 
 /* ---- accepting ---- */

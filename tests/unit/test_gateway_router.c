@@ -340,25 +340,46 @@ static void one_connection_more_than_a_user_may_have_is_refused(void **state)
     identity_release(&id);
 }
 
-static void one_connection_more_than_the_gateway_may_have_is_closed(void **state)
+static void one_connection_more_than_the_gateway_may_have_is_refused(void **state)
 {
     struct world *w = *state;
     struct identity id = world_app(w, &alice, "pg", 5432);
     struct identity bob = world_user(w, "bob");
     struct identity bobs = world_app(w, &bob, "host", w->target_port);
-    struct dialed x[6];
+    struct dialed x[5];
     for (size_t i = 0; i < 5; i++) {
         world_dial(w, i < 3 ? &id : &bobs, &x[i]);
         assert_int_equal(x[i].err, 0);
     }
-    world_dial(w, &bobs, &x[5]);
-    assert_true(x[5].err < 0);
-    assert_null(x[5].stream);
+    must_refuse(w, &bobs, TARGET_DENIED, "The gateway has too many connections at once");
     for (size_t i = 0; i < ARRAY_LEN(x); i++)
         dialed_release(&x[i]);
     identity_release(&id);
     identity_release(&bobs);
     identity_release(&bob);
+}
+
+/* Refused clients that stay connected don't count: else anyone could fill the gateway. */
+static void strangers_take_no_ones_place(void **state)
+{
+    struct world *w = *state;
+    struct identity id = world_app(w, &alice, "pg", 5432);
+    struct api strangers[10];
+    struct dialed x;
+    for (size_t i = 0; i < ARRAY_LEN(strangers); i++) {
+        struct tls_config config = {.ctx = w->ctx, .server_name = "127.0.0.1", .alpn = TARGET_ALPN};
+        memset(&strangers[i], 0, sizeof(strangers[i]));
+        assert_int_equal(tls_stream_new(world_connect(w), &w->loop, &config, api_ready,
+                                        &strangers[i], &strangers[i].stream),
+                         0);
+        assert_true(turn_until(&w->loop, &strangers[i].done));
+    }
+    world_dial(w, &id, &x);
+    assert_int_equal(x.err, 0);
+    dialed_release(&x);
+    for (size_t i = 0; i < ARRAY_LEN(strangers); i++)
+        api_close(&strangers[i]);
+    identity_release(&id);
 }
 
 /* ---- clients that misbehave ---- */
@@ -513,7 +534,8 @@ int main(void)
         TEST(a_new_configuration_counts_from_the_next_connection_on),
         TEST(a_port_that_is_taken_from_an_app_is_refused),
         TEST(one_connection_more_than_a_user_may_have_is_refused),
-        TEST(one_connection_more_than_the_gateway_may_have_is_closed),
+        TEST(one_connection_more_than_the_gateway_may_have_is_refused),
+        TEST(strangers_take_no_ones_place),
         TEST(silent_and_senseless_clients_keep_nobody_out),
         TEST(a_client_that_leaves_at_any_moment_leaves_nothing),
         TEST(stopping_waits_for_connections_and_then_cuts_them),
