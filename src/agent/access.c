@@ -111,6 +111,13 @@ static void send_waiting(struct access *a)
         int r = rpc_client_call(a->client, c->method, c->request, CALL_MS, on_reply, c, NULL);
         if (r == 0)
             continue;
+        if (r == ERR_CLOSED && !c->repeated) {
+            /* The gateway is about to end this connection: the call goes out on the next one. */
+            list_remove(&c->node);
+            list_push_back(&a->lost, &c->node);
+            defer_start(a->loop, &a->settle);
+            continue;
+        }
         struct diag d = {0};
         diag_set(&d, r, 0, "Failed to call gateway %s: %s", a->gateway, err_text(r));
         finish(c, r, NULL, &d);

@@ -180,6 +180,46 @@ static bool is_current(const struct clusters *c, uint64_t stamp)
     return true;
 }
 
+size_t member_zone_count(const struct member *m)
+{
+    return m->listing != NULL && m->listing->cluster != NULL ? m->listing->cluster->n_dns_zones
+                                                             : m->profile->cluster.zone_count;
+}
+
+const char *member_zone(const struct member *m, size_t i)
+{
+    return m->listing != NULL && m->listing->cluster != NULL ? m->listing->cluster->dns_zones[i]
+                                                             : m->profile->cluster.zones[i];
+}
+
+const char *member_range(const struct member *m)
+{
+    return m->listing != NULL && m->listing->cluster != NULL ? m->listing->cluster->ipv4_cidr_range
+                                                             : m->profile->cluster.ipv4_range;
+}
+
+static bool has_zone(const struct member *m, const char *zone)
+{
+    for (size_t i = 0; i < member_zone_count(m); i++)
+        if (str_eq_nocase(member_zone(m, i), zone))
+            return true;
+    return false;
+}
+
+/* Names in a zone that two clusters have can lead to one of them alone. */
+static void warn_of_same_zones(const struct clusters *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        for (size_t j = 0; j < c->count; j++) {
+            const struct profile *a = c->members[i]->profile, *b = c->members[j]->profile;
+            for (size_t z = 0; z < a->cluster.zone_count && strcmp(a->name, b->name) < 0; z++)
+                if (has_zone(c->members[j], a->cluster.zones[z]))
+                    log_warn("Profiles %s and %s both have the zone %s: its names lead to %s; use "
+                             "one of them alone with --profile",
+                             a->name, b->name, a->cluster.zones[z], a->name);
+        }
+}
+
 void clusters_refresh(struct clusters *c)
 {
     struct profile_names names;
@@ -194,6 +234,8 @@ void clusters_refresh(struct clusters *c)
     c->stamp = stamp;
     bool dropped = drop_old(c, &names);
     bool added = add_new(c, &names);
+    if (added)
+        warn_of_same_zones(c);
     if (dropped || added)
         c->events.on_change(c->arg);
 }
@@ -288,24 +330,6 @@ struct member *clusters_find(struct clusters *c, const char *profile)
     return NULL;
 }
 
-size_t member_zone_count(const struct member *m)
-{
-    return m->listing != NULL && m->listing->cluster != NULL ? m->listing->cluster->n_dns_zones
-                                                             : m->profile->cluster.zone_count;
-}
-
-const char *member_zone(const struct member *m, size_t i)
-{
-    return m->listing != NULL && m->listing->cluster != NULL ? m->listing->cluster->dns_zones[i]
-                                                             : m->profile->cluster.zones[i];
-}
-
-const char *member_range(const struct member *m)
-{
-    return m->listing != NULL && m->listing->cluster != NULL ? m->listing->cluster->ipv4_cidr_range
-                                                             : m->profile->cluster.ipv4_range;
-}
-
 /* Whether fqdn is the zone or below it; both without the last dot. */
 static bool in_zone(const char *fqdn, const char *zone)
 {
@@ -323,6 +347,15 @@ static bool has_app(const struct member *m, const char *fqdn)
     return false;
 }
 
+/* Of two zones that are equal, that of the profile whose name comes first: see warn_of_same_zones. */
+static bool is_better(size_t len, const struct member *m, size_t best_len,
+                      const struct member *best)
+{
+    if (len != best_len || best == NULL)
+        return len > best_len;
+    return strcmp(m->profile->name, best->profile->name) < 0;
+}
+
 struct member *clusters_for_name(struct clusters *c, const char *fqdn)
 {
     struct member *best = NULL;
@@ -334,7 +367,7 @@ struct member *clusters_for_name(struct clusters *c, const char *fqdn)
             return m;
         for (size_t z = 0; z < member_zone_count(m); z++) {
             size_t len = strlen(member_zone(m, z));
-            if (len > longest && in_zone(fqdn, member_zone(m, z))) {
+            if (in_zone(fqdn, member_zone(m, z)) && is_better(len, m, longest, best)) {
                 longest = len;
                 best = m;
             }

@@ -216,6 +216,20 @@ static void the_longest_zone_wins_and_labels_are_whole(void **state)
     clusters_free(c);
 }
 
+static void of_two_clusters_with_one_zone_the_first_profile_has_it(void **state)
+{
+    struct fixture *f = *state;
+    profile_put(&f->home, "b", "alice", "127.0.0.1:1", -10);
+    profile_put(&f->home, "a", "alice", "127.0.0.1:2", -10);
+    struct clusters *c = start_clusters(f);
+    assert_string_equal(clusters_for_name(c, "pg.demo.stile.test")->profile->name, "a");
+    assert_int_equal(profile_remove(&f->home, "a", NULL), 0);
+    assert_string_equal(clusters_for_name(c, "pg.demo.stile.test")->profile->name, "b");
+    profile_put(&f->home, "a", "alice", "127.0.0.1:2", -10);
+    assert_string_equal(clusters_for_name(c, "pg.demo.stile.test")->profile->name, "a");
+    clusters_free(c);
+}
+
 #define WITH(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -230,6 +244,7 @@ int main(void)
         WITH(a_certificate_replaced_in_place_is_noticed),
         WITH(a_log_in_is_noticed_without_a_question),
         WITH(the_longest_zone_wins_and_labels_are_whole),
+        WITH(of_two_clusters_with_one_zone_the_first_profile_has_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
