@@ -12,6 +12,7 @@
 #include "gateway/ca.h"
 #include "gateway/config.h"
 #include "gateway/file.h"
+#include "platform/secrets.h"
 #include "tls/certs.h"
 
 /* What is made, in this order; taken back in the other when something fails. */
@@ -126,6 +127,7 @@ static int run_init(struct cli *cli)
         .cluster = cli_text(cli, "name"),
     };
     buf_init(&in.config, 65536);
+    secrets_guard_process();
     int r = prepare(&in, cli, &d);
     if (r == 0)
         r = make(&in, &d);

@@ -4,10 +4,12 @@
 #include <sys/resource.h>
 
 #include "base/log.h"
+#include "base/str.h"
 #include "cli/commands.h"
 #include "cli/gateway_config.h"
 #include "gateway/peer.h"
 #include "gateway/server.h"
+#include "platform/secrets.h"
 
 /* State, passwords and name look-ups use libuv's pool; a slow resolver may hold half of it. */
 #define POOL_THREADS "8"
@@ -52,13 +54,19 @@ static void on_hup(uv_signal_t *handle, int number)
         log_error("%s", d.text);
 }
 
+static void close_signal(uv_signal_t *handle)
+{
+    if (handle->type == UV_SIGNAL) /* else it was never opened */
+        uv_close((uv_handle_t *)handle, NULL);
+}
+
 static void on_stopped(void *arg)
 {
     struct run *run = arg;
     run->server = NULL;
-    uv_close((uv_handle_t *)&run->hup, NULL);
-    uv_close((uv_handle_t *)&run->term, NULL);
-    uv_close((uv_handle_t *)&run->intr, NULL);
+    close_signal(&run->hup);
+    close_signal(&run->term);
+    close_signal(&run->intr);
 }
 
 static void on_stop_signal(uv_signal_t *handle, int number)
@@ -109,16 +117,16 @@ static int start(struct run *run, struct diag *d)
 {
     int fds[SERVER_LISTENERS_MAX];
     size_t fd_count = 0;
+    char served[CONFIG_LABEL_SIZE + 64];
     char listen[CONFIG_ADDR_SIZE];
     struct gateway_config *config = NULL;
     int r = gateway_config_load(gateway_config_path(run->cli), NULL, NULL, &config, d);
     if (r < 0)
         return r;
     raise_limits(config);
-    snprintf(listen, sizeof(listen), "%s", config->listen_text);
-    char cluster[CONFIG_LABEL_SIZE];
-    snprintf(cluster, sizeof(cluster), "%s", config->cluster);
-    size_t apps = config->app_count;
+    (void)str_format(listen, sizeof(listen), "%s", config->listen_text);
+    (void)str_format(served, sizeof(served), "Serving cluster %s (%zu apps)", config->cluster,
+                     config->app_count);
     r = peer_inherited_listeners(fds, SERVER_LISTENERS_MAX, &fd_count, d);
     if (r < 0) {
         gateway_config_free(config);
@@ -128,9 +136,9 @@ static int start(struct run *run, struct diag *d)
     if (r < 0)
         return r;
     if (fd_count > 0)
-        log_info("Serving cluster %s (%zu apps) on %zu inherited sockets", cluster, apps, fd_count);
+        log_info("%s on %zu inherited sockets", served, fd_count);
     else
-        log_info("Serving cluster %s (%zu apps) on %s", cluster, apps, listen);
+        log_info("%s on %s", served, listen);
     return 0;
 }
 
@@ -139,16 +147,17 @@ static int run_gateway(struct cli *cli)
     struct diag d = {0};
     struct run run = {.cli = cli};
     log_setup("gateway", cli->verbose ? LOG_DEBUG : LOG_INFO, log_format());
+    secrets_guard_process();
     (void)setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 0);
     (void)signal(SIGPIPE, SIG_IGN);
     if (loop_init(&run.loop) < 0)
         return cli_fail_text(cli, "Failed to start the event loop");
     int r = start(&run, &d);
-    if (r == 0)
-        r = catch_signals(&run);
-    if (r == 0)
-        r = loop_run(&run.loop);
-    (void)loop_run(&run.loop);
+    if (r == 0 && (r = catch_signals(&run)) < 0) {
+        diag_set(&d, r, 0, "Failed to catch signals: %s", err_text(r));
+        server_stop(run.server, on_stopped, &run);
+    }
+    (void)loop_run(&run.loop); /* until on_stopped; after a failed start, until all is closed */
     (void)loop_release(&run.loop);
     return r < 0 ? cli_fail(cli, &d) : CLI_OK;
 }

@@ -12,6 +12,7 @@
 #include "gateway/password.h"
 #include "gateway/state.h"
 #include "loop/loop.h"
+#include "platform/secrets.h"
 
 /* One request to the state, waited for. */
 struct call {
@@ -108,6 +109,7 @@ static int read_groups(struct cli *cli, struct texts *ret, struct diag *d)
 static int read_hash(struct cli *cli, char hash[STATE_HASH_SIZE], struct diag *d)
 {
     CLEANUP(buf_release_wiped) struct buf password;
+    secrets_guard_process();
     buf_init(&password, PASSWORD_PROMPT_MAX);
     char prompt[128];
     (void)str_format(prompt, sizeof(prompt), "New password for %s: ", cli_arg(cli, 0));
