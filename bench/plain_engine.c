@@ -67,7 +67,7 @@ static void on_connected(void *arg, int err, uv_os_sock_t fd, const struct diag 
     }
     p->open = true;
     tcp_accept(p->flow, clock_mono_ns());
-    flow_relay_start(&p->relay, p->flow, stream, false, &p->worker->burst, on_done, p);
+    flow_relay_start(&p->relay, p->flow, stream, false, &p->worker->relays, on_done, p);
 }
 
 static void on_syn(struct worker *w, struct tcp_flow *flow)

@@ -145,7 +145,7 @@ static void on_relay_done(void *arg, enum flow_relay_end end, const struct diag 
 static void open_conn(struct conn *c, struct tcp_flow *flow, struct stream *stream)
 {
     c->state = CONN_OPEN;
-    flow_relay_start(&c->relay, flow, stream, true, &c->worker->burst, on_relay_done, c);
+    flow_relay_start(&c->relay, flow, stream, true, &c->worker->relays, on_relay_done, c);
 }
 
 /* ---- GUARDED ---- */

@@ -13,10 +13,19 @@ static void forget_burst(struct flow_relay *r)
     r->in_burst = false;
 }
 
+/* Notes what waits for the stream now. */
+static size_t count_queued(struct flow_relay *r, size_t queued)
+{
+    r->all->queued = r->all->queued - r->queued + queued;
+    r->queued = queued;
+    return queued;
+}
+
 static void drop_stream(struct flow_relay *r, bool reset)
 {
     struct stream *stream = STEAL(r->stream);
     forget_burst(r);
+    (void)count_queued(r, 0);
     if (stream == NULL)
         return;
     if (reset)
@@ -48,11 +57,19 @@ static void far_error(struct flow_relay *r, int err)
 
 /* ---- up: program → app ---- */
 
+static size_t most_now(const struct flow_relays *all)
+{
+    if (all->queued < FLOW_RELAY_ALL_MAX / 2)
+        return FLOW_RELAY_UP_MAX;
+    return all->queued < FLOW_RELAY_ALL_MAX ? FLOW_RELAY_UP_SOME : FLOW_RELAY_UP_LEAST;
+}
+
 /* How much more the program may send: what the stream still has to send counts against it. */
 static void set_room(struct flow_relay *r)
 {
-    size_t queued = stream_queued(r->stream);
-    tcp_set_receive_room(r->flow, queued < FLOW_RELAY_UP_MAX ? FLOW_RELAY_UP_MAX - queued : 0);
+    size_t queued = count_queued(r, stream_queued(r->stream));
+    size_t most = most_now(r->all);
+    tcp_set_receive_room(r->flow, queued < most ? most - queued : 0);
 }
 
 static void join_burst(struct flow_relay *r)
@@ -62,7 +79,7 @@ static void join_burst(struct flow_relay *r)
     r->in_burst = true;
     if (r->gather)
         stream_cork(r->stream);
-    list_push_back(r->burst, &r->node);
+    list_push_back(&r->all->burst, &r->node);
 }
 
 static void up_data(struct flow_handler *h, struct slice bytes)
@@ -83,10 +100,10 @@ static void up_end(struct flow_handler *h)
         far_error(r, err);
 }
 
-void flow_relay_settle(struct list *burst)
+void flow_relays_settle(struct flow_relays *all)
 {
     struct list *node;
-    while ((node = list_pop_front(burst)) != NULL) {
+    while ((node = list_pop_front(&all->burst)) != NULL) {
         struct flow_relay *r = LIST_ENTRY(node, struct flow_relay, node);
         r->in_burst = false;
         if (r->gather)
@@ -181,8 +198,14 @@ static const struct stream_events stream_events = {
 
 /* ---- life ---- */
 
+void flow_relays_init(struct flow_relays *all)
+{
+    list_init(&all->burst);
+    all->queued = 0;
+}
+
 void flow_relay_start(struct flow_relay *r, struct tcp_flow *flow, struct stream *stream,
-                      bool gather, struct list *burst,
+                      bool gather, struct flow_relays *all,
                       void (*on_done)(void *arg, enum flow_relay_end end, const struct diag *d),
                       void *arg)
 {
@@ -194,13 +217,14 @@ void flow_relay_start(struct flow_relay *r, struct tcp_flow *flow, struct stream
         .flow = flow,
         .stream = stream,
         .gather = gather,
-        .burst = burst,
+        .all = all,
         .on_done = on_done,
         .arg = arg,
     };
     list_init(&r->node);
     stack_take(flow, &r->handler);
     stream_set_events(stream, &stream_events, r);
+    set_room(r);
     int err = stream_read_start(stream);
     if (err < 0)
         far_error(r, err);

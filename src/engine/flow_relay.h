@@ -3,7 +3,7 @@
  * Theory of operation
  *
  *   up    a segment's payload goes from the packet buffer straight into stream_write. The stream is corked by the first segment of a
- *         burst and uncorked by flow_relay_settle at its end, so that records leave in few sends. What the stream couldn't send
+ *         burst and uncorked by flow_relays_settle at its end, so that records leave in few sends. What the stream couldn't send
  *         closes the program's window.
  *   down  the stream reads straight into the flow's send ring, which holds the bytes until the program's kernel has them. No
  *         room in the ring: the stream isn't read.
@@ -18,7 +18,18 @@
 #include "engine/stack.h"
 #include "loop/stream.h"
 
-#define FLOW_RELAY_UP_MAX ((size_t)1024 * 1024) /* what may wait for the stream */
+/* What may wait for a stream: so much, unless the worker's relays together hold much; then less, and in the end just enough for each to
+ * move. */
+#define FLOW_RELAY_UP_MAX   ((size_t)1024 * 1024)
+#define FLOW_RELAY_UP_SOME  ((size_t)128 * 1024)
+#define FLOW_RELAY_UP_LEAST ((size_t)16 * 1024)
+#define FLOW_RELAY_ALL_MAX  ((size_t)64 * 1024 * 1024)
+
+/* The relays of one worker. Owned by it, initialised with flow_relays_init. */
+struct flow_relays {
+    struct list burst; /* relays to settle */
+    size_t queued;     /* bytes that wait for all streams, as of their last settling */
+};
 
 enum flow_relay_end {
     FLOW_RELAY_DONE,         /* both directions ended in order */
@@ -30,8 +41,9 @@ struct flow_relay {
     struct flow_handler handler;
     struct tcp_flow *flow; /* NULL once closed */
     struct stream *stream; /* NULL once closed */
-    struct list *burst;    /* the worker's list of relays to settle */
-    struct list node;      /* in it while corked or with a changed room */
+    struct flow_relays *all;
+    size_t queued;    /* our part of all->queued */
+    struct list node; /* in it while corked or with a changed room */
     bool gather;
     bool in_burst; /* in the list, and corked if gather */
     bool paused;   /* the stream isn't read: no room in the ring */
@@ -46,13 +58,15 @@ struct flow_relay {
 /* The flow was accepted; the stream is ready and not reading. Both are taken. gather: the stream makes records (TLS), which are to leave
  * together; a bare socket is better written at once. */
 void flow_relay_start(struct flow_relay *r, struct tcp_flow *flow, struct stream *stream,
-                      bool gather, struct list *burst,
+                      bool gather, struct flow_relays *all,
                       void (*on_done)(void *arg, enum flow_relay_end end, const struct diag *d),
                       void *arg);
+void flow_relays_init(struct flow_relays *all);
+
 /* Resets both sides; no event. */
 void flow_relay_abort(struct flow_relay *r);
 
 /* At the end of a burst: what was written leaves, windows are set. Before stack_flush. */
-void flow_relay_settle(struct list *burst);
+void flow_relays_settle(struct flow_relays *all);
 
 #endif

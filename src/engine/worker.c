@@ -38,7 +38,7 @@ static void arm_timer(struct worker *w)
 
 static void settle(struct worker *w)
 {
-    flow_relay_settle(&w->burst);
+    flow_relays_settle(&w->relays);
     bool full = stack_flush(w->stack) == ERR_AGAIN;
     if (w->polling)
         poll_for(w, full ? UV_READABLE | UV_WRITABLE : UV_READABLE);
@@ -186,7 +186,7 @@ int worker_new(struct shared *shared, const struct worker_ops *ops, struct link 
     w->shared = shared;
     w->ops = ops;
     w->index = index;
-    list_init(&w->burst);
+    flow_relays_init(&w->relays);
     list_init(&w->conns);
     list_init(&w->dns_flows);
     int r = loop_init(&w->loop);

@@ -6,6 +6,7 @@
 #ifndef STILE_ENGINE_WORKER_H
 #define STILE_ENGINE_WORKER_H
 
+#include "engine/flow_relay.h"
 #include "engine/shared.h"
 #include "engine/signer.h"
 #include "engine/stack.h"
@@ -41,8 +42,8 @@ struct worker {
     int poll_events;
     uv_prepare_t prepare;
     struct timer timer;
-    uint64_t armed;    /* what the timer waits for, monotonic ns */
-    struct list burst; /* relays to settle */
+    uint64_t armed; /* what the timer waits for, monotonic ns */
+    struct flow_relays relays;
     struct signers signers;
     struct list conns;     /* of ops */
     struct list dns_flows; /* of dns_flow */
