@@ -73,18 +73,6 @@ static void free_list(struct list *l)
         mem_free(LIST_ENTRY(n, struct connection, node));
 }
 
-void connection_log_free(struct connection_log *log)
-{
-    if (log == NULL)
-        return;
-    connection_file_free(log->file);
-    programs_free(log->programs);
-    table_release(&log->open);
-    free_list(&log->open_list);
-    free_list(&log->ended);
-    mem_free(log);
-}
-
 static struct slice id_key(const uint64_t *id)
 {
     return slice_of(id, sizeof(*id));
@@ -178,6 +166,29 @@ static bool is_complete(const struct connection *c)
     return c->program_known || c->inode == 0;
 }
 
+/* Nobody will find its program any more. */
+static void forget_oldest(struct connection_log *log)
+{
+    struct connection *c = LIST_ENTRY(list_pop_front(&log->ended), struct connection, node);
+    if (!is_complete(c))
+        write_down(log, c);
+    mem_free(c);
+    log->ended_count--;
+}
+
+void connection_log_free(struct connection_log *log)
+{
+    if (log == NULL)
+        return;
+    while (!list_empty(&log->ended))
+        forget_oldest(log);
+    connection_file_free(log->file);
+    programs_free(log->programs);
+    table_release(&log->open);
+    free_list(&log->open_list);
+    mem_free(log);
+}
+
 static void end(struct connection_log *log, struct connection *c)
 {
     table_remove(&log->open, id_key(&c->id));
@@ -186,10 +197,8 @@ static void end(struct connection_log *log, struct connection *c)
     look_up_program(log, c);
     if (is_complete(c))
         write_down(log, c);
-    if (++log->ended_count > CONNECTION_LOG_ENDED_MAX) {
-        mem_free(LIST_ENTRY(list_pop_front(&log->ended), struct connection, node));
-        log->ended_count--;
-    }
+    if (++log->ended_count > CONNECTION_LOG_ENDED_MAX)
+        forget_oldest(log);
 }
 
 static void on_programs(void *arg)

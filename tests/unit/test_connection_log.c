@@ -137,6 +137,20 @@ static void ended_ones_are_in_the_file_when_the_log_closes(void **state)
     assert_int_equal(st.st_mode & 07777, 0600);
 }
 
+static void one_whose_program_is_still_looked_for_is_in_the_file_too(void **state)
+{
+    struct fixture *f = *state;
+    struct report r;
+    report_init(&r, 1, STILE__VNET__V1__VERDICT__VERDICT_PORT_NOT_LISTED);
+    r.client.socket_inode = UINT64_MAX;
+    connection_log_report(f->log, &r.message);
+    connection_log_free(f->log);
+    f->log = NULL;
+    json_t *list = connection_file_read(&f->home);
+    assert_int_equal(json_array_size(list), 1);
+    json_decref(list);
+}
+
 static void texts_from_outside_cannot_forge_a_line(void **state)
 {
     struct fixture *f = *state;
@@ -258,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH(a_connection_is_followed_from_established_to_closed),
         WITH(ended_ones_are_in_the_file_when_the_log_closes),
+        WITH(one_whose_program_is_still_looked_for_is_in_the_file_too),
         WITH(texts_from_outside_cannot_forge_a_line),
         WITH(the_file_stays_under_its_cap),
         WITH(memory_keeps_the_last_thousand),
