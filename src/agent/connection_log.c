@@ -167,21 +167,20 @@ static bool is_complete(const struct connection *c)
 }
 
 /* Nobody will find its program any more. */
-static void forget_oldest(struct connection_log *log)
+static void forget(struct connection_log *log, struct list *node)
 {
-    struct connection *c = LIST_ENTRY(list_pop_front(&log->ended), struct connection, node);
+    struct connection *c = LIST_ENTRY(node, struct connection, node);
     if (!is_complete(c))
         write_down(log, c);
     mem_free(c);
-    log->ended_count--;
 }
 
 void connection_log_free(struct connection_log *log)
 {
     if (log == NULL)
         return;
-    while (!list_empty(&log->ended))
-        forget_oldest(log);
+    for (struct list *n = list_pop_front(&log->ended); n != NULL; n = list_pop_front(&log->ended))
+        forget(log, n);
     connection_file_free(log->file);
     programs_free(log->programs);
     table_release(&log->open);
@@ -197,8 +196,12 @@ static void end(struct connection_log *log, struct connection *c)
     look_up_program(log, c);
     if (is_complete(c))
         write_down(log, c);
-    if (++log->ended_count > CONNECTION_LOG_ENDED_MAX)
-        forget_oldest(log);
+    struct list *oldest =
+        log->ended_count == CONNECTION_LOG_ENDED_MAX ? list_pop_front(&log->ended) : NULL;
+    if (oldest != NULL)
+        forget(log, oldest);
+    else
+        log->ended_count++;
 }
 
 static void on_programs(void *arg)

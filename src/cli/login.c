@@ -13,6 +13,7 @@
 #include "cli/password_prompt.h"
 #include "loop/loop.h"
 #include "platform/secrets.h"
+#include "tls/certs.h"
 
 #define CA_FILE_CAP ((size_t)256 * 1024)
 
@@ -99,7 +100,9 @@ static int get_ca(struct session *s, struct diag *d)
         return r;
     buf_commit(&s->ca, len);
     s->request.ca_pem = buf_slice(&s->ca);
-    return 0;
+    CLEANUP(certs_freep) STACK_OF(X509) *certs = NULL;
+    r = certs_from_pem(s->request.ca_pem, &certs, d);
+    return r < 0 ? diag_prefix(d, "%s can't be the gateway's CA; give its ca.pem: ", path) : 0;
 }
 
 /* Options that weren't given are taken from the profile that is to be renewed. */

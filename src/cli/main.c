@@ -93,16 +93,32 @@ static int run_command(struct cli *cli, int argc, char **argv)
     return cli->command->run(cli);
 }
 
+/* The words before the first option, with spaces between. */
+static void join_words(int argc, char **argv, char *ret, size_t size)
+{
+    size_t len = 0;
+    ret[0] = '\0';
+    for (int i = 0; i < argc && argv[i][0] != '-' && len < size; i++) {
+        (void)str_format(ret + len, size - len, "%s%s", i > 0 ? " " : "", argv[i]);
+        len = strlen(ret);
+    }
+}
+
 static int unknown_command(const struct cli *cli, int argc, char **argv)
 {
-    /* "stile gateway" alone: what could follow. */
     char words[64];
-    if (argc == 1 && str_copy(words, sizeof(words), argv[0]) == 0 && help_group(stderr, words))
+    if (argv[0][0] == '-')
+        return cli_usage(cli, "Options come after the command: stile COMMAND %s", argv[0]);
+    /* "stile gateway user" alone: what could follow. */
+    join_words(argc, argv, words, sizeof(words));
+    if (help_group(stderr, words))
         return CLI_USAGE;
-    const char *near = help_nearest(argv[0]);
+    const char *near = help_nearest(words);
+    if (near == NULL)
+        near = help_nearest(argv[0]);
     if (near != NULL)
-        return cli_usage(cli, "There is no command \"%s\"; is it \"%s\"?", argv[0], near);
-    return cli_usage(cli, "There is no command \"%s\"", argv[0]);
+        return cli_usage(cli, "There is no command \"%s\"; is it \"%s\"?", words, near);
+    return cli_usage(cli, "There is no command \"%s\"", words);
 }
 
 /* A few words that people try first. */

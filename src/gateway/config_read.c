@@ -94,6 +94,7 @@ static void read_listen(struct yaml_value v, struct gateway_config *c)
 
 static void read_public_addr(struct yaml_value v, struct gateway_config *c)
 {
+    struct ip_addr addr;
     struct slice text;
     if (!yaml_text(v, "public_addr", &text))
         return;
@@ -101,6 +102,9 @@ static void read_public_addr(struct yaml_value v, struct gateway_config *c)
         str_copy_slice(c->public_addr, sizeof(c->public_addr), text) < 0)
         yaml_problem(v, "public_addr must be a name or address and a port that clients reach the "
                         "gateway by, such as \"gw.example.com:7443\"");
+    else if (ip_addr_parse(c->public_host, &addr) == 0 && ip_addr_is_unspecified(&addr))
+        yaml_problem(v, "public_addr can't be every address at once; give the one that clients "
+                        "connect to (`stile gateway init`: --public-addr)");
 }
 
 static bool is_host(struct slice s)

@@ -42,6 +42,8 @@ def without_a_profile_every_command_says_to_log_in(world):
 
 def an_unknown_command_names_the_near_one(world):
     assert_says(world.stile_command("conections"), 'is it "connections"', status=2)
+    assert_says(world.stile_command("gateway", "usr", "add"), 'is it "gateway user add"', status=2)
+    assert_says(world.stile_command("-v", "status"), "after the command", status=2)
     assert_says(world.stile_command("run", "--bogus", "x"), "--bogus", "stile help run", status=2)
 
 
@@ -80,6 +82,10 @@ def a_wrong_pin_is_said_and_the_right_one_works(world):
 
 def a_ca_file_that_is_not_there_is_named(world):
     assert_says(log_in(world, ca="/nonexistent/ca.pem"), "/nonexistent/ca.pem")
+
+
+def a_ca_file_that_holds_something_else_is_named(world):
+    assert_says(log_in(world, ca="/etc/passwd"), "/etc/passwd", "ca.pem")
 
 
 def an_unreachable_gateway_is_said(world):
@@ -209,7 +215,7 @@ if __name__ == "__main__":
     main(__file__, without_a_profile_every_command_says_to_log_in, an_unknown_command_names_the_near_one,
          a_home_that_others_may_read_is_refused, a_wrong_password_is_said, an_unknown_user_is_not_told_from_a_wrong_password,
          a_wrong_ca_is_said, a_wrong_pin_is_said_and_the_right_one_works, a_ca_file_that_is_not_there_is_named,
-         an_unreachable_gateway_is_said, a_gateway_of_an_unknown_name_is_said, a_gateway_that_speaks_no_tls_is_said,
+         a_ca_file_that_holds_something_else_is_named,         an_unreachable_gateway_is_said, a_gateway_of_an_unknown_name_is_said, a_gateway_that_speaks_no_tls_is_said,
          a_gateway_without_a_port_gets_a_hint, the_private_files_are_private, no_dev_net_tun_is_said,
          a_dev_net_tun_that_may_not_be_opened_is_said, disabled_user_namespaces_are_said,
          a_configuration_error_names_file_line_and_column, an_unknown_key_and_broken_yaml_are_said,

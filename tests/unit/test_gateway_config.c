@@ -212,6 +212,9 @@ static void problems_of_the_top_level(void **state)
     bad("cluster: a\nlisten: 127.0.0.1:70000\npublic_addr: g.b:1\nstate: s\ndns_zones: "
         "[a.b]\napps: []\n",
         2, 9, "listen must be");
+    bad("cluster: a\nlisten: 0.0.0.0:1\npublic_addr: 0.0.0.0:1\nstate: s\ndns_zones: [a.b]\napps: "
+        "[]\n",
+        3, 14, "every address");
     bad("cluster: a\nlisten: 127.0.0.1:1\npublic_addr: g.b\nstate: s\ndns_zones: [a.b]\napps: []\n",
         3, 14, "public_addr must be a name or address and a port");
     bad(HEAD "apps: []\nnames: [a.b, \"c.d:80\"]\n", 7, 14, "names \"c.d:80\" is not allowed");
