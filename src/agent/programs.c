@@ -2,10 +2,12 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "base/table.h"
+#include "loop/timer.h"
 #include "loop/work.h"
 
 struct known {
@@ -19,6 +21,8 @@ struct search {
     size_t count;
     uint64_t inodes[PROGRAMS_AT_ONCE];
     struct program programs[PROGRAMS_AT_ONCE];
+    uint32_t likely[PROGRAMS_LIKELY];
+    bool everywhere; /* may; afterwards: did */
 };
 
 struct programs {
@@ -26,29 +30,48 @@ struct programs {
     void (*on_found)(void *arg);
     void *arg;
     struct search *running;
+    /* The first tried_count of them weren't found in likely places. */
     size_t waiting_count;
+    size_t tried_count;
     uint64_t waiting[PROGRAMS_AT_ONCE];
-    struct table table; /* inode → struct known in the ring */
-    struct known *ring; /* PROGRAMS_KEPT */
+    uint32_t likely[PROGRAMS_LIKELY]; /* pids found last, the latest first; 0: none */
+    uint64_t everywhere_ns;           /* when all were looked at last */
+    struct timer timer;               /* when it has been closed, all of this is freed */
+    struct table table;               /* inode → struct known in the ring */
+    struct known *ring;               /* PROGRAMS_KEPT */
     size_t next;
 };
+
+static void start(struct programs *p);
+
+static void on_timer(void *arg)
+{
+    start(arg);
+}
 
 int programs_new(struct loop *loop, void (*on_found)(void *arg), void *arg, struct programs **ret)
 {
     uint8_t secret[16];
     CLEANUP(mem_freep) struct programs *p = NEW(struct programs);
-    if (p == NULL)
+    CLEANUP(mem_freep) struct known *ring = mem_array(PROGRAMS_KEPT, sizeof(*ring));
+    if (p == NULL || ring == NULL)
         return ERR_NOMEM;
-    p->ring = mem_array(PROGRAMS_KEPT, sizeof(*p->ring));
-    if (p->ring == NULL)
-        return ERR_NOMEM;
+    int r = timer_init(&p->timer, loop, on_timer, p);
+    if (r < 0)
+        return r;
     random_bytes(secret, sizeof(secret));
     table_init(&p->table, secret);
+    p->ring = STEAL(ring);
     p->loop = loop;
     p->on_found = on_found;
     p->arg = arg;
     *ret = STEAL(p);
     return 0;
+}
+
+static void on_closed(void *arg)
+{
+    mem_free(arg);
 }
 
 void programs_free(struct programs *p)
@@ -59,7 +82,7 @@ void programs_free(struct programs *p)
         p->running->owner = NULL;
     table_release(&p->table);
     mem_free(p->ring);
-    mem_free(p);
+    timer_close(&p->timer, on_closed);
 }
 
 static struct slice inode_key(const uint64_t *inode)
@@ -81,13 +104,43 @@ static void remember(struct programs *p, uint64_t inode, const struct program *p
     p->next = (p->next + 1) % PROGRAMS_KEPT;
 }
 
+/* To the front; the one that was found longest ago goes. */
+static void prefer(struct programs *p, uint32_t pid)
+{
+    size_t at = 0;
+    while (at + 1 < PROGRAMS_LIKELY && p->likely[at] != pid)
+        at++;
+    memmove(&p->likely[1], &p->likely[0], at * sizeof(p->likely[0]));
+    p->likely[0] = pid;
+}
+
 static void run(void *arg)
 {
     struct search *s = arg;
-    program_find(s->inodes, s->count, s->programs);
+    size_t likely_count = 0;
+    while (likely_count < PROGRAMS_LIKELY && s->likely[likely_count] != 0)
+        likely_count++;
+    s->everywhere =
+        program_find(s->inodes, s->count, s->likely, likely_count, s->everywhere, s->programs);
 }
 
-static void start(struct programs *p);
+static void take(struct programs *p, const struct search *s)
+{
+    if (s->everywhere)
+        p->everywhere_ns = clock_mono_ns();
+    for (size_t i = 0; i < s->count; i++) {
+        bool found = s->programs[i].pid != 0;
+        if (found)
+            prefer(p, s->programs[i].pid);
+        if (found || s->everywhere) {
+            remember(p, s->inodes[i], &s->programs[i]);
+        } else if (p->waiting_count < PROGRAMS_AT_ONCE) {
+            /* In front of those that came meanwhile. */
+            p->waiting[p->waiting_count++] = p->waiting[p->tried_count];
+            p->waiting[p->tried_count++] = s->inodes[i];
+        }
+    }
+}
 
 static void on_done(void *arg, int err)
 {
@@ -96,25 +149,36 @@ static void on_done(void *arg, int err)
     if (p == NULL)
         return;
     p->running = NULL;
-    for (size_t i = 0; err == 0 && i < s->count; i++)
-        remember(p, s->inodes[i], &s->programs[i]);
+    if (err == 0)
+        take(p, s);
     start(p);
     p->on_found(p->arg);
 }
 
 static void start(struct programs *p)
 {
+    uint64_t since_ms = (clock_mono_ns() - p->everywhere_ns) / NS_PER_MS;
+    bool everywhere = since_ms >= PROGRAMS_EVERYWHERE_MS;
     if (p->running != NULL || p->waiting_count == 0)
         return;
+    /* Only such as have to be looked for everywhere, and it isn't time. */
+    if (!everywhere && p->tried_count == p->waiting_count) {
+        timer_start(&p->timer, PROGRAMS_EVERYWHERE_MS - since_ms);
+        return;
+    }
     CLEANUP(mem_freep) struct search *s = NEW(struct search);
     if (s == NULL)
         return;
+    size_t skip = everywhere ? 0 : p->tried_count;
     s->owner = p;
-    s->count = p->waiting_count;
-    memcpy(s->inodes, p->waiting, s->count * sizeof(s->inodes[0]));
+    s->everywhere = everywhere;
+    s->count = p->waiting_count - skip;
+    memcpy(s->inodes, p->waiting + skip, s->count * sizeof(s->inodes[0]));
+    memcpy(s->likely, p->likely, sizeof(s->likely));
     if (work_start(p->loop, run, on_done, s, NULL) < 0)
         return;
-    p->waiting_count = 0;
+    p->waiting_count = skip;
+    p->tried_count = skip;
     p->running = STEAL(s);
 }
 

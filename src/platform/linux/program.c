@@ -72,23 +72,40 @@ static void search_process(struct search *s, int process, uint32_t pid)
     }
 }
 
-void program_find(const uint64_t *inodes, size_t count, struct program *ret)
+/* One of this user's processes, by its name in /proc. */
+static void search_pid(struct search *s, int proc, const char *name)
+{
+    uint64_t pid = 0;
+    struct stat st;
+    if (str_to_u64(name, UINT32_MAX, &pid) < 0)
+        return;
+    int process = openat(proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (process < 0)
+        return;
+    if (fstat(process, &st) == 0 && st.st_uid == geteuid())
+        search_process(s, process, (uint32_t)pid);
+    close(process);
+}
+
+static bool search_everywhere(struct search *s, DIR *proc)
+{
+    for (struct dirent *e = readdir(proc); e != NULL && s->found < s->count; e = readdir(proc))
+        search_pid(s, dirfd(proc), e->d_name);
+    return true;
+}
+
+bool program_find(const uint64_t *inodes, size_t count, const uint32_t *likely, size_t likely_count,
+                  bool everywhere, struct program *ret)
 {
     struct search s = {.inodes = inodes, .count = count, .programs = ret};
     memset(ret, 0, count * sizeof(*ret));
     CLEANUP(close_dir) DIR *proc = opendir("/proc");
     if (proc == NULL)
-        return;
-    for (struct dirent *e = readdir(proc); e != NULL && s.found < count; e = readdir(proc)) {
-        uint64_t pid = 0;
-        struct stat st;
-        if (str_to_u64(e->d_name, UINT32_MAX, &pid) < 0)
-            continue;
-        int process = openat(dirfd(proc), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (process < 0)
-            continue;
-        if (fstat(process, &st) == 0 && st.st_uid == geteuid())
-            search_process(&s, process, (uint32_t)pid);
-        close(process);
+        return false;
+    for (size_t i = 0; i < likely_count && s.found < count; i++) {
+        char name[16];
+        (void)str_format(name, sizeof(name), "%u", likely[i]);
+        search_pid(&s, dirfd(proc), name);
     }
+    return s.found < count && everywhere && search_everywhere(&s, proc);
 }
