@@ -38,19 +38,50 @@ static void init_release(struct init *in)
     mem_free(in->cert_path);
 }
 
+/* What was given on the command line, in the command line's words. */
+static int check_example(const struct config_example *e, struct diag *d)
+{
+    char host[CONFIG_HOST_SIZE];
+    uint16_t port = 0;
+    struct ip_addr addr;
+    struct name zone;
+    if (!config_is_label(slice_str(e->cluster)))
+        return diag_set(d, ERR_INVAL, 0,
+                        "Cluster name \"%s\" is not allowed; use lower-case letters, digits and "
+                        "hyphens, at most 63",
+                        e->cluster);
+    if (!config_split_addr(slice_str(e->listen), host, &port) || port == 0 ||
+        ip_addr_parse(host, &addr) < 0)
+        return diag_set(
+            d, ERR_INVAL, 0,
+            "--listen %s: give an IP address of this machine and a port, such as 0.0.0.0:7443",
+            e->listen);
+    if (!config_split_addr(slice_str(e->public_addr), host, &port) || port == 0)
+        return diag_set(d, ERR_INVAL, 0,
+                        "--public-addr %s: give the name or address and the port that clients "
+                        "connect to, such as "
+                        "gw.example.com:7443",
+                        e->public_addr);
+    if (ip_addr_parse(host, &addr) == 0 && ip_addr_is_unspecified(&addr))
+        return diag_set(
+            d, ERR_INVAL, 0,
+            "Nobody can connect to %s: give the name or address that clients connect to with "
+            "--public-addr, such as gw.example.com:%u",
+            host, port);
+    if (name_parse(e->zone, &zone) < 0 || name_labels(&zone) < 2)
+        return diag_set(
+            d, ERR_INVAL, 0,
+            "--zone %s: give a domain name of two labels or more, such as apps.example.com",
+            e->zone);
+    return 0;
+}
+
 static int prepare(struct init *in, struct cli *cli, struct diag *d)
 {
     char zone[128];
     const char *listen = cli_text(cli, "listen");
     const char *public_addr = cli_text(cli, "public-addr");
-    if (!config_is_label(slice_str(in->cluster)))
-        return diag_set(
-            d, ERR_INVAL, 0,
-            "Cluster name \"%s\" is not allowed; use lower-case letters, digits and hyphens, at "
-            "most 63",
-            in->cluster);
-    if (str_format(zone, sizeof(zone), "%s.internal", in->cluster) < 0)
-        return diag_set(d, ERR_INVAL, 0, "The cluster's name is too long");
+    (void)str_format(zone, sizeof(zone), "%s.internal", in->cluster);
     listen = listen != NULL ? listen : "127.0.0.1:7443";
     struct config_example e = {
         .cluster = in->cluster,
@@ -58,6 +89,9 @@ static int prepare(struct init *in, struct cli *cli, struct diag *d)
         .public_addr = public_addr != NULL ? public_addr : listen,
         .zone = cli_text(cli, "zone") != NULL ? cli_text(cli, "zone") : zone,
     };
+    int r = check_example(&e, d);
+    if (r < 0)
+        return r;
     in->config_path = file_join(in->dir, "gateway.yaml");
     in->ca_dir = file_join(in->dir, "ca");
     in->key_path = in->ca_dir != NULL ? file_join(in->ca_dir, "ca.key") : NULL;
@@ -65,7 +99,7 @@ static int prepare(struct init *in, struct cli *cli, struct diag *d)
     if (in->config_path == NULL || in->key_path == NULL || in->cert_path == NULL ||
         gateway_config_example(&e, &in->config) < 0)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");
-    /* What was given on the command line is checked as the file will be, before anything is made. */
+    /* Whatever else the file's reader doesn't like is found before anything is made. */
     return gateway_config_parse("(the new configuration)", buf_slice(&in->config), NULL, NULL,
                                 &in->parsed, d);
 }

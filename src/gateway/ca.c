@@ -113,6 +113,12 @@ int ca_load(const char *dir, int64_t now_s, struct ca *ret, struct diag *d)
     int r = load_key(key_path, &key, d);
     if (r == 0)
         r = load_cert(cert_path, &cert, d);
+    if (r == ERR_NOTFOUND)
+        diag_set(d, r, 0,
+                 "The cluster's CA (%s and ca.pem beside it) is missing; restore it from a backup, "
+                 "or make a new "
+                 "cluster with `stile gateway init`",
+                 key_path);
     if (r == 0)
         r = check_pair(cert_path, key_path, cert, key, now_s, d);
     if (r < 0)

@@ -181,6 +181,11 @@ int gateway_config_load(const char *path, config_problem_fn *on_problem, void *a
     struct buf text;
     buf_init(&text, YAML_TEXT_MAX);
     int r = file_read(path, &text, d);
+    if (r == ERR_NOTFOUND)
+        diag_set(d, r, 0,
+                 "Configuration %s doesn't exist; name it with --config FILE, or make one with "
+                 "`stile gateway init`",
+                 path);
     if (r == 0)
         r = gateway_config_parse(path, buf_slice(&text), on_problem, arg, ret, d);
     buf_release(&text);

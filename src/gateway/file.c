@@ -152,6 +152,9 @@ int file_make_dir(const char *path, unsigned mode, struct diag *d)
         return 0;
     if (errno == EEXIST)
         return check_empty(path, d);
+    if (errno == ENOENT)
+        return diag_set(d, ERR_NOTFOUND, errno,
+                        "Failed to make directory %s: make the one it is in first", path);
     return diag_set(d, err_from_errno(errno), errno, "Failed to make directory %s: %s", path,
                     strerror(errno));
 }
