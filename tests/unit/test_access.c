@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "agent/access.h"
-#include "base/mem.h"
 #include "base/str.h"
 #include "loop/listener.h"
 #include "loop/socket.h"
@@ -18,8 +17,17 @@
 
 #define CONNS_MAX 16
 
+struct gateway;
+
+/* The argument of a handshake's end. */
+struct handshake {
+    struct gateway *gateway;
+    int index;
+};
+
 struct gateway {
     struct loop *loop;
+    struct handshake arguments[CONNS_MAX];
     struct listener *listener;
     uint16_t port;
     SSL_CTX *ctx;
@@ -75,14 +83,9 @@ static void resolve_app(struct rpc_call *call, const ProtobufCMessage *request, 
 static const struct rpc_handler handlers[] = {{&access_list_apps, list_apps},
                                               {&access_resolve_app, resolve_app}};
 
-struct handshake {
-    struct gateway *gateway;
-    int index;
-};
-
 static void on_ready(void *arg, int err, const struct diag *d)
 {
-    CLEANUP(mem_freep) struct handshake *h = arg;
+    struct handshake *h = arg;
     struct gateway *g = h->gateway;
     struct stream *s = STEAL(g->handshakes[h->index]);
     const struct rpc_server_config config = {
@@ -99,10 +102,9 @@ static void on_accept(void *arg, uv_os_sock_t fd)
 {
     struct gateway *g = arg;
     struct stream *socket = NULL;
-    struct handshake *h = NEW(struct handshake);
     const struct tls_config config = {.ctx = g->ctx, .server = true};
-    assert_non_null(h);
     assert_true(g->accepted < CONNS_MAX);
+    struct handshake *h = &g->arguments[g->accepted];
     *h = (struct handshake){.gateway = g, .index = g->accepted++};
     assert_int_equal(socket_stream_new(g->loop, fd, &socket), 0);
     assert_int_equal(
