@@ -24,7 +24,7 @@ export CMOCKA_MESSAGE_OUTPUT := TAP
 setup = test -f $(1)/build.ninja || $(MESON) setup $(1) -Dwerror=$(WERROR) $(2) >/dev/null || \
 	{ cat $(1)/meson-logs/meson-log.txt; exit 1; }
 
-.PHONY: all demo check check-unit check-sanitizers lint fuzz fuzz-quick windows-check bench soak install clean help
+.PHONY: all demo check check-unit check-sanitizers lint fuzz fuzz-quick windows-check bench install clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -80,12 +80,6 @@ bench: ## measure against loopback relays, haproxy and dnsmasq; writes bench/res
 	@$(call setup,$(BUILD),)
 	@ninja -C $(BUILD) -j$(JOBS)
 	@bench/run.py --build "$(CURDIR)/$(BUILD)"
-
-soak: ## hours of traffic, churn and kills; MINUTES (default 60)
-	@scripts/bootstrap.sh build demo test
-	@$(call setup,$(BUILD),)
-	@ninja -C $(BUILD) -j$(JOBS)
-	@STILE="$(CURDIR)/$(BUILD)/stile" MINUTES=$(or $(MINUTES),60) tests/soak/soak.sh
 
 install: all ## install into PREFIX (default /usr/local), honouring DESTDIR
 	@$(MESON) configure $(BUILD) --prefix $(abspath $(PREFIX)) >/dev/null

@@ -79,8 +79,3 @@ void mailbox_close(struct mailbox *mb, void (*closed)(void *arg))
     mb->on_closed = closed;
     uv_close((uv_handle_t *)&mb->async, on_closed);
 }
-
-void mailbox_unref(struct mailbox *mb)
-{
-    uv_unref((uv_handle_t *)&mb->async);
-}

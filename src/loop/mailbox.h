@@ -30,7 +30,5 @@ MUST_CHECK int mailbox_post(struct mailbox *mb, struct mail *mail);
 /* The loop's thread. Letters still inside are delivered before this returns; then closed(arg), once the memory is the
  * owner's again (senders must be gone by then or they touch freed memory). closed may be NULL. */
 void mailbox_close(struct mailbox *mb, void (*closed)(void *arg));
-/* An idle mailbox keeps its loop running unless this is set. */
-void mailbox_unref(struct mailbox *mb);
 
 #endif

@@ -278,11 +278,6 @@ void dns_set_id(uint8_t *message, uint16_t id)
     message[1] = (uint8_t)id;
 }
 
-void dns_set_recursion_available(uint8_t *message)
-{
-    message[3] |= FLAG_RA;
-}
-
 static bool is_letter(uint8_t c)
 {
     c |= 0x20;

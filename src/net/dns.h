@@ -79,7 +79,6 @@ enum dns_rcode dns_rcode_of(struct slice message);
 /* Changes of a message in place; it has a whole header and, for the case, a question of that
  * length. */
 void dns_set_id(uint8_t *message, uint16_t id);
-void dns_set_recursion_available(uint8_t *message);
 /* Letters of the name get random case: one bit of random per letter, repeated. */
 void dns_randomise_case(uint8_t *question, size_t len, const uint8_t random[32]);
 

@@ -165,17 +165,13 @@ size_t tcp_send_space(struct tcp_flow *flow, struct tcp_space ret_space[2]);
 void tcp_send_commit(struct tcp_flow *flow, size_t n, uint64_t now);
 /* FIN after what was committed. Receiving goes on. Once is enough. */
 void tcp_send_end(struct tcp_flow *flow, uint64_t now);
-/* Committed and not yet acknowledged. */
-size_t tcp_send_queued(const struct tcp_flow *flow);
 
-struct tcp_host *tcp_flow_host(const struct tcp_flow *flow);
 const struct ip_endpoint *tcp_flow_client(const struct tcp_flow *flow); /* the program's side */
 const struct ip_endpoint *
 tcp_flow_server(const struct tcp_flow *flow); /* ours: the virtual address */
 void tcp_flow_set_user(struct tcp_flow *flow, void *user);
 void *tcp_flow_user(const struct tcp_flow *flow);
 const char *tcp_flow_state_name(const struct tcp_flow *flow); /* "ESTABLISHED" */
-bool tcp_flow_is_pending(const struct tcp_flow *flow);
 
 struct tcp_flow_stats {
     uint64_t bytes_in;      /* delivered to the application */

@@ -260,11 +260,6 @@ void tcp_send_end(struct tcp_flow *flow, uint64_t now)
     tcp_flow_flush_later(flow);
 }
 
-size_t tcp_send_queued(const struct tcp_flow *flow)
-{
-    return flow->ring != NULL ? flow->ring->len : 0;
-}
-
 void tcp_flow_offer_space(struct tcp_flow *f)
 {
     if (!f->wants_space || f->state == TCP_CLOSED || f->fin_queued)
@@ -292,11 +287,6 @@ void tcp_abort(struct tcp_flow *flow, uint64_t now)
     }
 }
 
-struct tcp_host *tcp_flow_host(const struct tcp_flow *flow)
-{
-    return flow->host;
-}
-
 const struct ip_endpoint *tcp_flow_client(const struct tcp_flow *flow)
 {
     return &flow->client;
@@ -320,11 +310,6 @@ void *tcp_flow_user(const struct tcp_flow *flow)
 const char *tcp_flow_state_name(const struct tcp_flow *flow)
 {
     return state_names[flow->state];
-}
-
-bool tcp_flow_is_pending(const struct tcp_flow *flow)
-{
-    return flow->state == TCP_PENDING;
 }
 
 void tcp_flow_get_stats(const struct tcp_flow *flow, struct tcp_flow_stats *ret_stats)

@@ -30,7 +30,6 @@ typedef void process_ended_fn(void *arg, int status, int signal);
 int process_start(struct loop *loop, const struct process_config *config, process_ended_fn *ended,
                   void *arg, struct process **ret, struct diag *d);
 
-int process_pid(const struct process *p);
 int process_kill(struct process *p, int signal); /* ended already: nothing */
 
 /* Kills it (SIGKILL) if it hasn't ended; frees. NULL does nothing. */

@@ -76,11 +76,6 @@ int process_start(struct loop *loop, const struct process_config *config, proces
     return 0;
 }
 
-int process_pid(const struct process *p)
-{
-    return p->uv.pid;
-}
-
 int process_kill(struct process *p, int signal)
 {
     return p->running ? loop_err(uv_process_kill(&p->uv, signal)) : 0;
