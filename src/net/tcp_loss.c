@@ -13,7 +13,6 @@ static bool ensure_board(struct tcp_flow *f)
         f->recover = f->snd_max;
         f->recover_place = f->sent_place;
     }
-    f->timing = false;
     return f->board != NULL;
 }
 
