@@ -14,6 +14,7 @@
 #include "tls/dial.h"
 
 typedef Stile__Vnet__V1__Verdict verdict_t;
+#define PROGRESS_MAX  128 /* reports in one tick */
 #define VERDICT(name) STILE__VNET__V1__VERDICT__VERDICT_##name
 
 enum conn_state { CONN_CHECKING, CONN_DIALING, CONN_GUARDED, CONN_OPEN };
@@ -32,6 +33,7 @@ struct conn {
     bool in_attempts;        /* counted in shared.attempts */
     bool ends_attempt;       /* the control thread waits for our word */
     int64_t started_us;
+    uint64_t told;           /* bytes_of when the agent was last told */
     struct stream *stream;   /* GUARDED: to the app, not used yet */
     struct http_guard guard; /* GUARDED, of http apps */
     uint64_t guarded;        /* bytes that the guard had when it let the connection pass */
@@ -65,22 +67,54 @@ static void log_connection(const struct agent_report *r)
         (unsigned long long)r->bytes_down, r->reason == NULL ? "" : r->reason);
 }
 
-static void tell(struct conn *c, verdict_t verdict, const char *reason)
+static uint64_t bytes_of(const struct conn *c)
 {
-    bool ended = verdict != VERDICT(ESTABLISHED);
-    const struct agent_report report = {
+    return c->guarded + c->relay.up + c->relay.down;
+}
+
+static struct agent_report report_of(const struct conn *c, verdict_t verdict, const char *reason)
+{
+    return (struct agent_report){
         .conn = c->facts,
         .verdict = verdict,
         .reason = reason,
         .bytes_up = c->guarded + c->relay.up,
         .bytes_down = c->relay.down,
         .started_us = c->started_us,
-        .ended_us = ended ? clock_wall_us() : 0,
+        .ended_us = verdict != VERDICT(ESTABLISHED) ? clock_wall_us() : 0,
     };
+}
+
+static void tell(struct conn *c, verdict_t verdict, const char *reason)
+{
+    const struct agent_report report = report_of(c, verdict, reason);
     log_connection(&report);
     control_tell(c->worker->shared, c->app, &report, verdict == VERDICT(PORT_NOT_LISTED),
                  c->ends_attempt);
     c->ends_attempt = false;
+}
+
+/* How many bytes open connections have moved since: a bounded number each time, those told last at the end of the queue. */
+static void tell_progress(struct worker *w)
+{
+    struct list told;
+    unsigned count = 0;
+    list_init(&told);
+    LIST_FOR_EACH (node, &w->conns) {
+        struct conn *c = LIST_ENTRY(node, struct conn, node);
+        if (c->state != CONN_OPEN || c->told == bytes_of(c))
+            continue;
+        const struct agent_report report = report_of(c, VERDICT(ESTABLISHED), NULL);
+        control_tell(w->shared, c->app, &report, false, false);
+        c->told = bytes_of(c);
+        list_remove(&c->node);
+        list_push_back(&told, &c->node);
+        if (++count == PROGRESS_MAX)
+            break;
+    }
+    struct list *node;
+    while ((node = list_pop_front(&told)) != NULL)
+        list_push_back(&w->conns, node);
 }
 
 /* ---- life ---- */
@@ -481,4 +515,4 @@ static void stop(struct worker *w)
     }
 }
 
-const struct worker_ops app_handler_ops = {.on_syn = on_syn, .stop = stop};
+const struct worker_ops app_handler_ops = {.on_syn = on_syn, .tick = tell_progress, .stop = stop};

@@ -38,6 +38,8 @@ static void arm_timer(struct worker *w)
 
 static void settle(struct worker *w)
 {
+    if (w->ops->tick != NULL && !list_empty(&w->conns) && !timer_active(&w->tick))
+        timer_start(&w->tick, WORKER_TICK_MS);
     flow_relays_settle(&w->relays);
     bool full = stack_flush(w->stack) == ERR_AGAIN;
     if (w->polling)
@@ -55,6 +57,12 @@ static void on_timer(void *arg)
     struct worker *w = arg;
     (void)stack_timers(w->stack);
     dns_flow_sweep(w);
+}
+
+static void on_tick(void *arg)
+{
+    struct worker *w = arg;
+    w->ops->tick(w);
 }
 
 /* ---- packets ---- */
@@ -169,6 +177,8 @@ static int handles_init(struct worker *w)
     int r = mailbox_init(&w->mailbox, &w->loop, task_on_mail, w);
     if (r == 0)
         r = timer_init(&w->timer, &w->loop, on_timer, w);
+    if (r == 0)
+        r = timer_init(&w->tick, &w->loop, on_tick, w);
     if (r < 0)
         return r;
     uv_prepare_init(&w->loop.uv, &w->prepare);
@@ -251,6 +261,7 @@ static void run_stop(struct task *t, void *receiver)
     w->polling = false;
     uv_close((uv_handle_t *)&w->prepare, NULL);
     timer_close(&w->timer, NULL);
+    timer_close(&w->tick, NULL);
     loop_stop(&w->loop);
 }
 

@@ -13,6 +13,7 @@
 #include "loop/timer.h"
 
 #define WORKERS_MAX       CHANNEL_QUEUES_MAX
+#define WORKER_TICK_MS    2000
 #define WORKER_STRAYS_MAX 256 /* packets on their way between workers, per sender */
 
 struct worker;
@@ -20,6 +21,7 @@ struct worker;
 /* What becomes of flows that aren't DNS. */
 struct worker_ops {
     void (*on_syn)(struct worker *w, struct tcp_flow *flow);
+    void (*tick)(struct worker *w); /* each WORKER_TICK_MS while there are conns; may be NULL */
     void (*stop)(struct worker *w); /* resets and frees all that on_syn began */
 };
 
@@ -42,6 +44,7 @@ struct worker {
     int poll_events;
     uv_prepare_t prepare;
     struct timer timer;
+    struct timer tick;
     uint64_t armed; /* what the timer waits for, monotonic ns */
     struct flow_relays relays;
     struct signers signers;

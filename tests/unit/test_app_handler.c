@@ -652,6 +652,17 @@ static void bytes_and_ends_go_both_ways(void **state)
     assert_int_equal(atomic_load(&w.shared.connections), 0);
 }
 
+static void the_agent_hears_how_many_bytes_an_open_connection_has_moved(void **state)
+{
+    (void)state;
+    uint32_t seq, ack;
+    exchange(&seq, &ack);
+    UNTIL(w.report_count == 2);
+    assert_int_equal(w.reports[1].verdict, VERDICT(ESTABLISHED));
+    assert_int_equal(w.reports[1].up, 4);
+    assert_int_equal(w.reports[1].id, w.reports[0].id);
+}
+
 static void a_far_end_that_breaks_resets_the_program(void **state)
 {
     (void)state;
@@ -754,6 +765,7 @@ int main(void)
         TEST(one_attempt_more_than_allowed_is_refused),
         TEST(nothing_is_promised_before_the_far_end_has_answered),
         TEST(bytes_and_ends_go_both_ways),
+        TEST(the_agent_hears_how_many_bytes_an_open_connection_has_moved),
         TEST(a_far_end_that_breaks_resets_the_program),
         TEST(a_program_that_gives_up_ends_the_attempt),
         TEST(the_other_family_waits_and_is_refused_together),
