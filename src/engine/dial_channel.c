@@ -202,14 +202,17 @@ static int send_unsent(struct dial_channel *d)
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct dial_channel *d = poll->data;
-    int r = status < 0 ? loop_err(status) : 0;
-    if (r == 0 && (events & UV_WRITABLE) != 0) {
+    int r = 0;
+    if (status == 0 && (events & UV_WRITABLE) != 0) {
         r = send_unsent(d);
         if (r == 0)
             uv_poll_start(&d->poll, UV_READABLE, on_poll);
     }
-    if ((r == 0 || r == ERR_AGAIN) && (events & UV_READABLE) != 0)
+    /* libuv tells any error as a bad descriptor: reading tells which. */
+    if ((r == 0 || r == ERR_AGAIN) && (status < 0 || (events & UV_READABLE) != 0))
         r = receive(d);
+    if (status < 0 && r == ERR_AGAIN)
+        r = ERR_CLOSED;
     if (r < 0 && r != ERR_AGAIN)
         fail(d, r);
 }
