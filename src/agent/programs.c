@@ -23,6 +23,7 @@ struct search {
     struct program programs[PROGRAMS_AT_ONCE];
     uint32_t likely[PROGRAMS_LIKELY];
     bool everywhere; /* may; afterwards: did */
+    uint64_t took_ns;
 };
 
 struct programs {
@@ -35,7 +36,7 @@ struct programs {
     size_t tried_count;
     uint64_t waiting[PROGRAMS_AT_ONCE];
     uint32_t likely[PROGRAMS_LIKELY]; /* pids found last, the latest first; 0: none */
-    uint64_t everywhere_ns;           /* when all were looked at last */
+    uint64_t everywhere_ns;           /* all may be looked at from then on */
     struct timer timer;               /* when it has been closed, all of this is freed */
     struct table table;               /* inode → struct known in the ring */
     struct known *ring;               /* PROGRAMS_KEPT */
@@ -120,14 +121,16 @@ static void run(void *arg)
     size_t likely_count = 0;
     while (likely_count < PROGRAMS_LIKELY && s->likely[likely_count] != 0)
         likely_count++;
+    uint64_t began = clock_mono_ns();
     s->everywhere =
         program_find(s->inodes, s->count, s->likely, likely_count, s->everywhere, s->programs);
+    s->took_ns = clock_mono_ns() - began;
 }
 
 static void take(struct programs *p, const struct search *s)
 {
     if (s->everywhere)
-        p->everywhere_ns = clock_mono_ns();
+        p->everywhere_ns = clock_mono_ns() + PROGRAMS_REST * s->took_ns;
     for (size_t i = 0; i < s->count; i++) {
         bool found = s->programs[i].pid != 0;
         if (found)
@@ -157,13 +160,13 @@ static void on_done(void *arg, int err)
 
 static void start(struct programs *p)
 {
-    uint64_t since_ms = (clock_mono_ns() - p->everywhere_ns) / NS_PER_MS;
-    bool everywhere = since_ms >= PROGRAMS_EVERYWHERE_MS;
+    uint64_t now = clock_mono_ns();
+    bool everywhere = now >= p->everywhere_ns;
     if (p->running != NULL || p->waiting_count == 0)
         return;
     /* Only such as have to be looked for everywhere, and it isn't time. */
     if (!everywhere && p->tried_count == p->waiting_count) {
-        timer_start(&p->timer, PROGRAMS_EVERYWHERE_MS - since_ms);
+        timer_start(&p->timer, (p->everywhere_ns - now) / NS_PER_MS + 1);
         return;
     }
     CLEANUP(mem_freep) struct search *s = NEW(struct search);

@@ -1,8 +1,8 @@
 /* Which program opened a connection: found from the socket's inode, off the loop, once, and remembered.
  *
  * Theory of operation: a program that has made one connection makes the next one too, so those that were found lately are
- * looked at first, at once. Looking at all processes costs milliseconds: at most ten times a second, for all that were asked for
- * meanwhile. A program that was gone by then stays unknown.
+ * looked at first, at once. Looking at all processes may cost milliseconds: after a rest of PROGRAMS_REST times what the last
+ * look took, for all that were asked for meanwhile. A program that was gone by then stays unknown.
  */
 #ifndef STILE_AGENT_PROGRAMS_H
 #define STILE_AGENT_PROGRAMS_H
@@ -10,10 +10,10 @@
 #include "loop/loop.h"
 #include "platform/program.h"
 
-#define PROGRAMS_KEPT          2048
-#define PROGRAMS_AT_ONCE       256
-#define PROGRAMS_LIKELY        8
-#define PROGRAMS_EVERYWHERE_MS 100
+#define PROGRAMS_KEPT    2048
+#define PROGRAMS_AT_ONCE 256
+#define PROGRAMS_LIKELY  8
+#define PROGRAMS_REST    3 /* so at most a quarter of one processor */
 
 struct programs;
 

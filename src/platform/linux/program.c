@@ -6,7 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/mem.h"
 #include "base/str.h"
+
+/* Of their numbers: a million processes. */
+#define PIDS_CAP ((size_t)4 * 1024 * 1024)
 
 struct search {
     const uint64_t *inodes;
@@ -72,26 +77,42 @@ static void search_process(struct search *s, int process, uint32_t pid)
     }
 }
 
-/* One of this user's processes, by its name in /proc. */
-static void search_pid(struct search *s, int proc, const char *name)
+/* If it is one of this user's processes. */
+static void search_pid(struct search *s, int proc, uint32_t pid)
 {
-    uint64_t pid = 0;
+    char name[16];
     struct stat st;
-    if (str_to_u64(name, UINT32_MAX, &pid) < 0)
-        return;
+    (void)str_format(name, sizeof(name), "%u", pid);
     int process = openat(proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (process < 0)
         return;
     if (fstat(process, &st) == 0 && st.st_uid == geteuid())
-        search_process(s, process, (uint32_t)pid);
+        search_process(s, process, pid);
     close(process);
 }
 
-static bool search_everywhere(struct search *s, DIR *proc)
+static void list_pids(DIR *proc, struct buf *ret_pids)
 {
-    for (struct dirent *e = readdir(proc); e != NULL && s->found < s->count; e = readdir(proc))
-        search_pid(s, dirfd(proc), e->d_name);
-    return true;
+    for (struct dirent *e = readdir(proc); e != NULL; e = readdir(proc)) {
+        uint64_t pid = 0;
+        if (str_to_u64(e->d_name, UINT32_MAX, &pid) == 0 &&
+            buf_put(ret_pids, slice_of(&(uint32_t){(uint32_t)pid}, sizeof(uint32_t))) < 0)
+            return;
+    }
+}
+
+/* The kernel lists them by number, so the end has those that began last: programs that connect are often just begun, and soon
+ * gone. */
+static void search_everywhere(struct search *s, DIR *proc)
+{
+    CLEANUP(buf_release) struct buf pids;
+    buf_init(&pids, PIDS_CAP);
+    list_pids(proc, &pids);
+    for (size_t at = buf_len(&pids); at > 0 && s->found < s->count; at -= sizeof(uint32_t)) {
+        uint32_t pid = 0;
+        memcpy(&pid, buf_slice(&pids).data + at - sizeof(pid), sizeof(pid));
+        search_pid(s, dirfd(proc), pid);
+    }
 }
 
 bool program_find(const uint64_t *inodes, size_t count, const uint32_t *likely, size_t likely_count,
@@ -102,10 +123,10 @@ bool program_find(const uint64_t *inodes, size_t count, const uint32_t *likely, 
     CLEANUP(close_dir) DIR *proc = opendir("/proc");
     if (proc == NULL)
         return false;
-    for (size_t i = 0; i < likely_count && s.found < count; i++) {
-        char name[16];
-        (void)str_format(name, sizeof(name), "%u", likely[i]);
-        search_pid(&s, dirfd(proc), name);
-    }
-    return s.found < count && everywhere && search_everywhere(&s, proc);
+    for (size_t i = 0; i < likely_count && s.found < count; i++)
+        search_pid(&s, dirfd(proc), likely[i]);
+    if (s.found == count || !everywhere)
+        return false;
+    search_everywhere(&s, proc);
+    return true;
 }
