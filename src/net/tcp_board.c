@@ -176,7 +176,14 @@ static bool change(struct tcp_board *b, uint32_t start, uint32_t end, enum tcp_r
 
 void tcp_board_sent_again(struct tcp_board *b, uint32_t start, uint32_t end, uint64_t sent_end)
 {
-    (void)change(b, start, end, TCP_RANGE_SENT, &sent_end);
+    if (change(b, start, end, TCP_RANGE_SENT, &sent_end))
+        return;
+    /* No room to tell the part from the rest: all of it counts as sent. A time-out finds what wasn't. */
+    size_t i = index_of(b, start);
+    if (i == b->count)
+        return;
+    set_state(b, &b->ranges[i], TCP_RANGE_SENT);
+    b->ranges[i].sent_end = sent_end;
 }
 
 bool tcp_board_sacked(struct tcp_board *b, uint32_t start, uint32_t end)

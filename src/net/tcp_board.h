@@ -35,6 +35,7 @@ void tcp_board_free(struct tcp_board *b);
 
 /* More, at the end. */
 void tcp_board_sent_new(struct tcp_board *b, uint32_t start, uint32_t end, uint64_t sent_end);
+/* Of a lost range, from its start on: in any case it isn't lost any more. */
 void tcp_board_sent_again(struct tcp_board *b, uint32_t start, uint32_t end, uint64_t sent_end);
 void tcp_board_acked(struct tcp_board *b, uint32_t una);
 /* Returns true if that was news. */

@@ -288,6 +288,14 @@ static void a_full_board_ignores_what_it_cannot_note(void **state UNUSED)
     for (uint32_t i = 0; i < 2 * TCP_BOARD_RANGES; i++)
         (void)tcp_board_sacked(b, 10 * i, 10 * i + 5);
     assert_true(b->count <= TCP_BOARD_RANGES);
+    /* What is sent again is no longer lost, even if there is no room to say how much of it: else it would be sent for
+     * ever. */
+    assert_true(tcp_board_find_lost(b, 100) > 0);
+    for (uint32_t n = 0; tcp_board_first_lost(b) != NULL; n++) {
+        uint32_t start = tcp_board_first_lost(b)->start;
+        assert_true(n < TCP_BOARD_RANGES);
+        tcp_board_sent_again(b, start, start + 1, (1U << 20) + n);
+    }
     tcp_board_lose_all(b, true);
     assert_int_equal(b->lost, 1U << 20);
     assert_int_equal(b->count, 1);
