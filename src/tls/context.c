@@ -213,9 +213,12 @@ static int ask_clients(SSL_CTX *ctx, struct slice ca_pem, bool require, struct d
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                            const unsigned char *in, unsigned in_len, void *arg)
 {
-    (void)ssl;
     const struct extras *x = arg;
     unsigned char *chosen = NULL;
+    /* This is where a server first sees that a session is resumed. Its ticket is used up (RFC 8446 §C.4); the next one
+     * comes with the handshake. */
+    if (SSL_session_reused(ssl) == 1)
+        (void)SSL_CTX_remove_session(SSL_get_SSL_CTX(ssl), SSL_get_session(ssl));
     if (SSL_select_next_proto(&chosen, out_len, x->alpn, (unsigned)x->alpn_len, in, in_len) !=
         OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;

@@ -281,6 +281,38 @@ static void a_resumed_session_is_judged_like_a_new_one(void **state)
     identity_release(&id);
 }
 
+static void a_ticket_is_good_once(void **state)
+{
+    struct world *w = *state;
+    struct slice key = SLICE_LIT("the only one");
+    struct slice hello = SLICE_LIT("hello");
+    struct identity id = world_app(w, &alice, "pg", 5432);
+    struct dialed x;
+    int64_t now = clock_wall_s();
+    assert_int_equal(session_cache_new(8, &w->sessions), 0);
+    world_dial(w, &id, &x);
+    assert_int_equal(x.err, 0);
+    say(&x, hello);
+    assert_true(turn_until_got(w, &x, hello.len));
+    dialed_release(&x);
+    SSL_SESSION *once = session_cache_take(w->sessions, key, now);
+    assert_non_null(once);
+    SSL_SESSION *twice = SSL_SESSION_dup(once);
+    session_cache_clear(w->sessions);
+    session_cache_put(w->sessions, key, once, now + 60, now);
+    world_dial(w, &id, &x);
+    assert_int_equal(x.err, 0);
+    assert_true(tls_stream_resumed(x.stream));
+    dialed_release(&x);
+    session_cache_clear(w->sessions);
+    session_cache_put(w->sessions, key, twice, now + 60, now);
+    world_dial(w, &id, &x);
+    assert_int_equal(x.err, 0);
+    assert_false(tls_stream_resumed(x.stream));
+    dialed_release(&x);
+    identity_release(&id);
+}
+
 static void a_new_configuration_counts_from_the_next_connection_on(void **state)
 {
     struct world *w = *state;
@@ -531,6 +563,7 @@ int main(void)
         TEST(a_removed_user_is_refused_at_the_next_connection),
         TEST(a_new_password_ends_the_old_certificates),
         TEST(a_resumed_session_is_judged_like_a_new_one),
+        TEST(a_ticket_is_good_once),
         TEST(a_new_configuration_counts_from_the_next_connection_on),
         TEST(a_port_that_is_taken_from_an_app_is_refused),
         TEST(one_connection_more_than_a_user_may_have_is_refused),
