@@ -17,6 +17,8 @@ int namespaces_confine(struct diag *d);
 
 /* Covers each directory of the list (ended by NULL) that exists with an empty one. */
 int namespaces_hide(const char *const *directories, struct diag *d);
+/* Whether this open directory is such a cover: what it is asked for is there, but out of reach. */
+bool namespaces_is_hidden(int directory);
 
 /* Makes /etc/resolv.conf, wherever it points, hold this text. Call it after namespaces_hide: a target in a hidden directory
  * is made there. ERR_NOTFOUND when there is no such file to cover. */

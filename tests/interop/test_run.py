@@ -63,6 +63,11 @@ def the_program_has_no_capabilities_and_no_profile(world):
     assert "PRIVATE KEY" not in result.out and "demo" not in result.out, result
 
 
+def stile_within_a_session_says_that_the_profiles_are_hidden(world):
+    result = world.run(world.stile, "status")
+    assert result.status == 1 and "hidden from programs inside `stile run`" in result.err, result
+
+
 def the_program_sees_only_its_own_network(world):
     result = world.run("ip", "-o", "link")
     names = sorted(line.split(":")[1].strip() for line in result.out.splitlines())
@@ -168,6 +173,7 @@ if __name__ == "__main__":
     main(__file__, the_exit_status_is_the_programs, a_program_that_died_of_a_signal_is_128_and_its_number,
          a_program_that_is_not_there_is_127_and_said, a_program_that_cannot_be_executed_is_126_and_said,
          signals_reach_the_program, standard_streams_are_the_programs, the_program_keeps_uid_directory_and_environment,
-         the_program_has_no_capabilities_and_no_profile, the_program_sees_only_its_own_network, two_sessions_run_side_by_side,
-         the_program_has_the_terminal, ctrl_c_reaches_the_program_once_and_it_may_go_on, ctrl_z_stops_and_fg_goes_on,
+         the_program_has_no_capabilities_and_no_profile, stile_within_a_session_says_that_the_profiles_are_hidden,
+         the_program_sees_only_its_own_network, two_sessions_run_side_by_side, the_program_has_the_terminal,
+         ctrl_c_reaches_the_program_once_and_it_may_go_on, ctrl_z_stops_and_fg_goes_on,
          psql_like_programs_work_under_script, it_ends_when_its_terminal_goes_away)

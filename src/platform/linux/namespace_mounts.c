@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -15,6 +17,10 @@
 #define RESOLV_CONF "/etc/resolv.conf"
 
 enum { TMPFS_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC };
+
+/* How the cover of a hidden directory is known again: nobody else makes a file system that small. */
+enum { COVER_INODES = 16 };
+#define COVER_OPTIONS "mode=0755,size=64k,nr_inodes=16"
 
 static int explain(struct diag *d, int code, const char *what, const char *path)
 {
@@ -28,9 +34,16 @@ static int hide(const char *path, struct diag *d)
 
     if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
         return 0;
-    if (mount("stile", path, "tmpfs", TMPFS_FLAGS, "mode=0755,size=64k,nr_inodes=16") < 0)
+    if (mount("stile", path, "tmpfs", TMPFS_FLAGS, COVER_OPTIONS) < 0)
         return explain(d, errno, "hide directory", path);
     return 0;
+}
+
+bool namespaces_is_hidden(int directory)
+{
+    struct statfs fs;
+
+    return fstatfs(directory, &fs) == 0 && fs.f_type == TMPFS_MAGIC && fs.f_files == COVER_INODES;
 }
 
 int namespaces_hide(const char *const *directories, struct diag *d)

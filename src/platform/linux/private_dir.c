@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "base/str.h"
+#include "platform/namespaces.h"
 
 static void close_fd(int *fd)
 {
@@ -31,6 +32,10 @@ static int check_dir(const struct private_dir *dir, struct diag *d)
     struct stat st;
     if (fstat(dir->fd, &st) < 0)
         return os_fail(d, "examine", dir, NULL);
+    if (namespaces_is_hidden(dir->fd))
+        return diag_set(d, ERR_PERM, 0,
+                        "%s is hidden from programs inside `stile run`; use another terminal",
+                        dir->path);
     if (st.st_uid != geteuid())
         return diag_set(d, ERR_PERM, 0,
                         "%s belongs to uid %u, not to you (uid %u); choose another directory with "
