@@ -190,6 +190,40 @@ int client_many(int version, unsigned count)
     return r;
 }
 
+struct transfer {
+    pthread_t thread;
+    int version;
+    bool up, started;
+    uint64_t bytes;
+    int result;
+};
+
+static void *run_transfer(void *arg)
+{
+    struct transfer *t = arg;
+    t->result = t->up ? client_upload(t->version, PORT_SINK, t->bytes)
+                      : client_download(t->version, t->bytes);
+    return NULL;
+}
+
+int client_parallel(int version, uint64_t bytes)
+{
+    struct transfer transfers[8];
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_LEN(transfers); i++) {
+        struct transfer *t = &transfers[i];
+        *t = (struct transfer){
+            .version = version, .up = i % 2 == 0, .bytes = bytes, .result = ERR_INTERNAL};
+        t->started = pthread_create(&t->thread, NULL, run_transfer, t) == 0;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(transfers); i++) {
+        if (transfers[i].started)
+            pthread_join(transfers[i].thread, NULL);
+        r = transfers[i].result < 0 ? transfers[i].result : r;
+    }
+    return r;
+}
+
 struct sender {
     int fd;
     uint64_t bytes;

@@ -15,7 +15,8 @@ int client_connect_later(int version, uint16_t port);
 
 int client_upload(int version, uint16_t port, uint64_t bytes); /* to a sink, and its report */
 int client_download(int version, uint64_t bytes);              /* from the source, until its FIN */
-int client_many(int version, unsigned count); /* connections at once, each echoing a little */
+int client_many(int version, unsigned count);     /* connections at once, each echoing a little */
+int client_parallel(int version, uint64_t bytes); /* eight of the bulk transfers at once */
 int client_slow_download(int version, uint64_t bytes); /* reading a little, with a small buffer */
 int client_echo(int version, uint16_t port,
                 uint64_t bytes); /* both directions at once, half-close */

@@ -198,6 +198,10 @@ static int for_both(const struct bed *bed, uint64_t bytes, bool small)
     client_use_congestion(bed->lossy != NULL && bed->lossy->lose >= 50 ? "bbr" : "cubic");
     for (int version = 4; version <= 6; version += 2) {
         bulk(bed, version, bytes);
+        uint64_t t = clock_mono_ns();
+        tell(bed, version, "eight transfers at once arrive whole",
+             client_parallel(version, bytes / 10));
+        show(bed, "eight", bytes / 10 * 8, clock_mono_ns() - t);
         if (small)
             small_things(bed, version);
     }
