@@ -171,11 +171,10 @@ const struct command command_gateway_run = {
     .name = "gateway run",
     .group = "Gateway",
     .summary = "Run the gateway in the foreground",
-    .description = "Stops on SIGTERM or SIGINT (open connections get a few seconds to end; a "
-                   "second signal cuts them). "
-                   "Reads its configuration again on SIGHUP. Takes its socket from systemd "
-                   "(LISTEN_FDS) if there is "
-                   "one.",
+    .description =
+        "Stops on SIGTERM or SIGINT: open connections get a few seconds to end, a second\n"
+        "signal cuts them. Reads its configuration again on SIGHUP. Takes its socket\n"
+        "from systemd (LISTEN_FDS) if there is one.",
     .options = options,
     .run = run_gateway,
 };
