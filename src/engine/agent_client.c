@@ -20,6 +20,7 @@
  * nobody to go to.
  */
 
+#define PORTS_TELLING_MAX         16
 #define APP_INFO_MAX              ((size_t)64 * 1024) /* packed */
 #define PING_MS                   1000
 #define PING_TIMEOUT_MS           5000
@@ -35,6 +36,7 @@ struct agent_client {
     void *arg;
     struct timer ping;
     bool ping_missed;
+    unsigned ports_telling; /* OnInvalidLocalPort calls under way */
     bool ready;
     bool closed;
     struct flights issuing;
@@ -418,12 +420,26 @@ int agent_client_new_connection(struct agent_client *c, const struct agent_conne
                         NEW_CONNECTION_TIMEOUT_MS, on_answered);
 }
 
+static void on_port_told(void *arg, enum rpc_status status, const char *message,
+                         const ProtobufCMessage *reply)
+{
+    struct question q = *(struct question *)arg;
+    (void)status;
+    (void)message;
+    (void)reply;
+    mem_free(arg);
+    q.client->ports_telling--;
+}
+
+/* A program that asks for wrong ports in a loop is told of now and then: other questions need their turn. */
 void agent_client_invalid_port(struct agent_client *c, const struct agent_connection *conn)
 {
     Stile__Vnet__V1__OnInvalidLocalPortRequest request =
         STILE__VNET__V1__ON_INVALID_LOCAL_PORT_REQUEST__INIT;
     Stile__Vnet__V1__Client client;
     char address[IP_ADDR_TEXT_SIZE];
+    if (c->ports_telling >= PORTS_TELLING_MAX)
+        return;
     agent_connection_client(conn, &client, address);
     request.app_info = (Stile__Vnet__V1__AppInfo *)(uintptr_t)conn->info;
     request.target_port = conn->port;
@@ -431,9 +447,11 @@ void agent_client_invalid_port(struct agent_client *c, const struct agent_connec
     request.client = &client;
     const struct question q = {.client = c};
     int r = ask_question(c, &q, &client_application_on_invalid_local_port, &request,
-                         RESOLVE_TIMEOUT_MS, on_answered);
+                         RESOLVE_TIMEOUT_MS, on_port_told);
     if (r < 0)
         log_debug("Failed to tell the agent of port %u: %s", conn->port, err_text(r));
+    else
+        c->ports_telling++;
 }
 
 void agent_client_network_stack(struct agent_client *c,

@@ -1,5 +1,6 @@
 #include "engine/control.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -292,6 +293,7 @@ int control_begin(struct shared *shared, struct attempt *a)
 
 static void report_free(struct control_report *r)
 {
+    shared_give(&r->shared->reports);
     names_app_unref(r->app);
     mem_free(r);
 }
@@ -313,9 +315,15 @@ static void run_report(struct task *t, void *receiver)
 void control_tell(struct shared *shared, struct names_app *app, const struct agent_report *report,
                   bool invalid_port, bool ends_attempt)
 {
-    struct control_report *r = NEW(struct control_report);
-    if (r == NULL)
+    /* An attempt's end is always told: others may wait for it. There are no more of them than attempts. */
+    if (!shared_take(&shared->reports, ends_attempt ? UINT_MAX : REPORTS_MAX))
         return;
+    struct control_report *r = NEW(struct control_report);
+    if (r == NULL) {
+        shared_give(&shared->reports);
+        return;
+    }
+    r->shared = shared;
     r->report = *report;
     (void)str_format(r->fqdn, sizeof(r->fqdn), "%s", report->conn.fqdn);
     (void)str_format(r->reason, sizeof(r->reason), "%s",

@@ -35,6 +35,7 @@ int control_begin(struct shared *shared, struct attempt *a);
 /* A connection's state, to be told to the agent and to attempts that wait for it. Best effort. */
 struct control_report {
     struct task task;
+    struct shared *shared;
     struct names_app *app; /* a reference, or NULL */
     struct agent_report report;
     char fqdn[256];

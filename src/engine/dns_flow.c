@@ -69,6 +69,7 @@ static bool answer_here(struct worker *w, struct slice message, bool tcp, struct
 static void on_udp_answer(struct control_question *q, void *receiver)
 {
     struct worker *w = receiver;
+    w->questions--;
     if (q->answer_len > 0)
         stack_reply_udp(w->stack, &q->from, &q->to, slice_of(q->answer, q->answer_len));
     control_question_free(q);
@@ -84,7 +85,8 @@ void dns_flow_on_datagram(struct worker *w, const struct udp_datagram *datagram)
                             slice_of(memory, wr_len(&out)));
         return;
     }
-    struct control_question *q = question_new(w, datagram->payload);
+    struct control_question *q =
+        w->questions < DNS_DATAGRAMS_MAX ? question_new(w, datagram->payload) : NULL;
     if (q == NULL)
         return;
     q->done = on_udp_answer;
@@ -92,6 +94,8 @@ void dns_flow_on_datagram(struct worker *w, const struct udp_datagram *datagram)
     q->to = datagram->src;
     if (control_ask(w->shared, q) < 0)
         control_question_free(q);
+    else
+        w->questions++;
 }
 
 /* ---- TCP ---- */

@@ -7,8 +7,9 @@
 
 #include "engine/worker.h"
 
-#define DNS_FLOWS_MAX      256 /* connections per worker; more are refused */
-#define DNS_FLOW_QUESTIONS 64  /* under way in one connection */
+#define DNS_FLOWS_MAX      256  /* connections per worker; more are refused */
+#define DNS_FLOW_QUESTIONS 64   /* under way in one connection */
+#define DNS_DATAGRAMS_MAX  2048 /* questions by UDP under way per worker; more are dropped */
 #define DNS_FLOW_IDLE_S    30
 
 void dns_flow_on_datagram(struct worker *w, const struct udp_datagram *datagram);

@@ -15,6 +15,7 @@
 #include "tls/sessions.h"
 
 #define ATTEMPTS_MAX    1024 /* connections whose far end hasn't answered yet */
+#define REPORTS_MAX     8192 /* on their way to the control thread; more are dropped */
 #define CONNECTIONS_MAX 65536
 
 struct shared {
@@ -28,6 +29,7 @@ struct shared {
     struct mailbox *control; /* its receiver is a struct control */
     atomic_uint attempts;
     atomic_uint connections; /* attempts included */
+    atomic_uint reports;
     atomic_uint_fast64_t last_connection_id;
 };
 

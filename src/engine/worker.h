@@ -50,6 +50,7 @@ struct worker {
     struct signers signers;
     struct list conns;     /* of ops */
     struct list dns_flows; /* of dns_flow */
+    unsigned questions;    /* by UDP, with the control thread */
     atomic_uint strays;    /* of ours, with others */
     bool running;          /* the thread was started */
 };

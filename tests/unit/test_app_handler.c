@@ -17,7 +17,7 @@
 #include "tls/target_status.h"
 #include "tls_helpers.h"
 
-#define REPORTS_MAX 16
+#define HEARD_MAX 16
 
 struct world {
     struct loop loop;
@@ -41,7 +41,7 @@ struct world {
         Stile__Vnet__V1__Verdict verdict;
         char reason[128];
         uint64_t up, down;
-    } reports[REPORTS_MAX];
+    } reports[HEARD_MAX];
     unsigned report_count;
 
     /* the gateway */
@@ -157,7 +157,7 @@ static void on_reports(struct rpc_call *call, const ProtobufCMessage *m, void *a
         (const Stile__Vnet__V1__ReportConnectionsRequest *)m;
     Stile__Vnet__V1__ReportConnectionsResponse r =
         STILE__VNET__V1__REPORT_CONNECTIONS_RESPONSE__INIT;
-    for (size_t i = 0; i < q->n_connections && w.report_count < REPORTS_MAX; i++) {
+    for (size_t i = 0; i < q->n_connections && w.report_count < HEARD_MAX; i++) {
         const Stile__Vnet__V1__ConnectionReport *c = q->connections[i];
         w.reports[w.report_count].id = c->connection_id;
         w.reports[w.report_count].verdict = c->verdict;
