@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
+#include "platform/process.h"
 
 static int run_engine(struct cli *cli)
 {
@@ -13,6 +14,7 @@ static int run_engine(struct cli *cli)
     };
     struct diag d = {0};
 
+    process_set_name("stile-engine");
     log_setup("engine", cli->verbose ? LOG_DEBUG : LOG_WARN, log_format());
     if (engine_run(&config, &d) == 0)
         return CLI_OK;

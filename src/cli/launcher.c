@@ -25,6 +25,7 @@
 #include "net/pool.h"
 #include "netcfg/rtnl.h"
 #include "platform/namespaces.h"
+#include "platform/process.h"
 #include "platform/signals.h"
 #include "platform/tun.h"
 
@@ -302,6 +303,7 @@ static int run_launcher(struct cli *cli)
 {
     struct launcher l = {.cli = cli, .diag_fd = -1, .signal_fd = -1};
 
+    process_set_name("stile-launcher");
     cli->command = &command_run; /* the name that the user typed stands before its messages */
     if (prepare(&l) < 0) {
         (void)cli_fail(cli, &l.d);

@@ -35,4 +35,7 @@ int process_kill(struct process *p, int signal); /* ended already: nothing */
 /* Kills it (SIGKILL) if it hasn't ended; frees. NULL does nothing. */
 void process_free(struct process *p);
 
+/* The name that ps and top show for this process; at most 15 characters count. */
+void process_set_name(const char *name);
+
 #endif

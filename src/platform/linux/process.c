@@ -1,6 +1,7 @@
 #include "platform/process.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 
 #include "base/mem.h"
 
@@ -88,4 +89,9 @@ void process_free(struct process *p)
     (void)process_kill(p, SIGKILL);
     p->ended = NULL;
     uv_close((uv_handle_t *)&p->uv, on_closed);
+}
+
+void process_set_name(const char *name)
+{
+    (void)prctl(PR_SET_NAME, name);
 }
