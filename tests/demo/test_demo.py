@@ -16,22 +16,32 @@ import uuid
 DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo.sh")
 LIMIT_S = 100
 USER = 65534  # nobody: PostgreSQL wants a user that has a name
-# A device that everyone may open, as on an ordinary Debian, seen by the command alone.
-AS_USER = ["unshare", "--mount", "sh", "-c",
-           'mount -t tmpfs tmpfs /mnt && mknod -m 666 /mnt/tun c 10 200 && mount --bind /mnt/tun /dev/net/tun && exec "$@"', "sh",
-           "setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups"]
+# Seen by the command alone: a device that everyone may open, as on an ordinary Debian, and the tree and the program where
+# everyone may look (root's clone is often under /root).
+AS_USER = """mount -t tmpfs tmpfs /mnt && chmod 755 /mnt &&
+mknod -m 666 /mnt/tun c 10 200 && mount --bind /mnt/tun /dev/net/tun &&
+mkdir /mnt/tests /mnt/bin && mount --bind "$1" /mnt/tests && mount --bind "$2" /mnt/bin && shift 2 &&
+exec "$@"
+"""
+
+
+def as_user(stile):
+    """(command before the demo, the demo, stile) for the ordinary user."""
+    prefix = ["unshare", "--mount", "sh", "-c", AS_USER, "sh", os.path.dirname(os.path.dirname(DEMO)), os.path.dirname(stile),
+              "setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups"]
+    return prefix, "/mnt/tests/demo/demo.sh", os.path.join("/mnt/bin", os.path.basename(stile))
 
 
 class Demo:
     """One run, in a directory for temporary files of its own, its processes marked in their environment."""
 
-    def __init__(self, stile, prefix=()):
+    def __init__(self, stile, prefix=(), demo=DEMO):
         self.mark = f"STILE_DEMO_MARK={uuid.uuid4()}"
         self.directory = tempfile.mkdtemp(prefix="stile-test-demo.")
         os.chmod(self.directory, 0o777)
         name, value = self.mark.split("=")
         env = dict(os.environ, STILE=stile, TMPDIR=self.directory, HOME=self.directory, **{name: value})
-        self.process = subprocess.Popen([*prefix, DEMO], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([*prefix, demo], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True)
 
     def finish(self):
@@ -57,11 +67,16 @@ class Demo:
         return left
 
 
-def passes(stile, prefix=()):
-    demo = Demo(stile, prefix)
+def passes(stile, as_whom=((), DEMO)):
+    demo = Demo(stile, *as_whom)
     status, out = demo.finish()
     wrong = [] if status == 0 and " 0 failed" in out.splitlines()[-1] else [f"status {status}", *out.splitlines()]
     return wrong + [f"left behind: {what}" for what in demo.left_behind()]
+
+
+def passes_as_user(stile):
+    prefix, demo, where = as_user(stile)
+    return passes(where, (prefix, demo))
 
 
 def is_interrupted(stile):
@@ -76,7 +91,7 @@ def is_interrupted(stile):
 def main(stile):
     cases = [("the demo passes", lambda: passes(stile)), ("an interrupted demo leaves nothing behind", lambda: is_interrupted(stile))]
     if os.getuid() == 0:
-        cases.append(("the demo passes as an ordinary user", lambda: passes(stile, AS_USER)))
+        cases.append(("the demo passes as an ordinary user", lambda: passes_as_user(stile)))
     if os.getuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK):
         print("1..0 # SKIP this user can't open /dev/net/tun")
         return 77
