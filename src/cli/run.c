@@ -179,7 +179,9 @@ static int start_engine(struct run *r)
                           log_format() == LOG_JSON ? "json" : "text",
                           r->cli->verbose ? "--verbose" : NULL,
                           NULL};
+    /* What threads would keep for themselves lies scattered after a burst and holds more pages than it is worth. */
     struct process_config config = {.role = "engine",
+                                    .env = "GLIBC_TUNABLES=glibc.malloc.tcache_count=0",
                                     .argv = argv,
                                     .fds = fds,
                                     .fd_count = ARRAY_LEN(fds),

@@ -196,6 +196,8 @@ static void trim(void *arg)
     }
     if (e->trims_left > 0) {
         e->trims_left--;
+        if (e->trims_left == TRIMS / 2)
+            session_cache_gather(e->shared.sessions);
         memory_give_back_all();
         for (unsigned i = 0; i < e->worker_count; i++)
             worker_trim(e->workers[i]);

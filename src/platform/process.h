@@ -20,6 +20,7 @@ struct process_config {
     const char *const *argv; /* ends with NULL; argv[0] is the name it goes by */
     const int *fds;          /* stay the caller's; the child has duplicates */
     size_t fd_count;
+    const char *env;  /* "NAME=value" beside what this process has; NULL: nothing */
     bool own_session; /* away from the terminal and its signals; no standard input and output */
 };
 

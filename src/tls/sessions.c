@@ -74,6 +74,28 @@ void session_cache_free(struct session_cache *c)
     mem_free(c);
 }
 
+/* The same session in pieces that the calling thread allocates now. */
+static void rebuild(struct entry *e)
+{
+    unsigned char *bytes = NULL;
+    int len = i2d_SSL_SESSION(e->session, &bytes);
+    const unsigned char *at = bytes;
+    SSL_SESSION *again = len > 0 ? d2i_SSL_SESSION(NULL, &at, len) : NULL;
+    OPENSSL_clear_free(bytes, len > 0 ? (size_t)len : 0);
+    if (again == NULL)
+        return;
+    SSL_SESSION_free(e->session);
+    e->session = again;
+}
+
+void session_cache_gather(struct session_cache *c)
+{
+    uv_mutex_lock(&c->lock);
+    LIST_FOR_EACH (node, &c->entries)
+        rebuild(entry_of(node));
+    uv_mutex_unlock(&c->lock);
+}
+
 /* Under the lock: those that are past their time go. */
 static void drop_old(struct session_cache *c, int64_t now)
 {

@@ -25,6 +25,9 @@ void session_cache_put(struct session_cache *c, struct slice key, SSL_SESSION *s
                        int64_t not_after, int64_t now);
 /* Forgets one identity's: its certificate was refused. */
 void session_cache_drop(struct session_cache *c, struct slice key);
+/* For quiet times: moves what is kept to where the calling thread allocates. A session is some hundred small pieces; made in the midst of
+ * a burst, they lie scattered and hold as many pages. */
+void session_cache_gather(struct session_cache *c);
 size_t session_cache_count(struct session_cache *c);
 
 #endif

@@ -116,6 +116,23 @@ static void dropping_and_clearing_forget(void **state)
     assert_int_equal(session_cache_count(cache), 0);
 }
 
+static void gathered_sessions_are_the_same_and_still_given_once(void **state)
+{
+    (void)state;
+    put("a", INT64_MAX, NOW);
+    put("b", INT64_MAX, NOW);
+    session_cache_gather(cache);
+    assert_int_equal(session_cache_count(cache), 2);
+    unsigned len = 0;
+    SSL_SESSION *s = session_cache_take(cache, slice_str("a"), NOW);
+    assert_non_null(s);
+    assert_memory_equal(SSL_SESSION_get_id(s, &len), "\1\2\3\4", 4);
+    assert_int_equal(len, 4);
+    SSL_SESSION_free(s);
+    assert_false(take("a", NOW));
+    assert_false(take("b", NOW + 600));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -126,6 +143,7 @@ int main(void)
         TEST(oldest_goes_over_the_cap),
         TEST(one_key_keeps_a_bounded_number),
         TEST(dropping_and_clearing_forget),
+        TEST(gathered_sessions_are_the_same_and_still_given_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

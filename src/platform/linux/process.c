@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -41,6 +42,21 @@ static size_t fill_stdio(const struct process_config *config, uv_stdio_container
     return PROCESS_FIRST_FD + config->fd_count;
 }
 
+/* Our environment with one more, the pointers alone copied. NULL when memory runs out. */
+static const char **environment_with(const char *more)
+{
+    size_t count = 0;
+    while (environ[count] != NULL)
+        count++;
+    const char **env = mem_array(count + 2, sizeof(*env));
+    if (env == NULL)
+        return NULL;
+    env[0] = more; /* the first of one name counts */
+    for (size_t i = 0; i < count; i++)
+        env[i + 1] = environ[i];
+    return env;
+}
+
 int process_start(struct loop *loop, const struct process_config *config, process_ended_fn *ended,
                   void *arg, struct process **ret, struct diag *d)
 {
@@ -48,7 +64,7 @@ int process_start(struct loop *loop, const struct process_config *config, proces
     union {
         const char *const *in;
         char **out; /* libuv's type; it only reads */
-    } argv = {.in = config->argv};
+    } argv = {.in = config->argv}, env = {.in = NULL};
 
     if (config->fd_count > PROCESS_FDS_MAX)
         return diag_set(d, ERR_INVAL, 0, "Failed to start the %s: too many descriptors",
@@ -56,11 +72,18 @@ int process_start(struct loop *loop, const struct process_config *config, proces
     struct process *p = NEW(struct process);
     if (p == NULL)
         return diag_set(d, ERR_NOMEM, 0, "Failed to start the %s: out of memory", config->role);
+    CLEANUP(mem_freep) const char **with = NULL;
+    if (config->env != NULL && (with = environment_with(config->env)) == NULL) {
+        mem_free(p);
+        return diag_set(d, ERR_NOMEM, 0, "Failed to start the %s: out of memory", config->role);
+    }
+    env.in = with;
     p->ended = ended;
     p->arg = arg;
     uv_process_options_t options = {
         .file = SELF,
         .args = argv.out,
+        .env = env.out,
         .exit_cb = on_ended,
         .flags = config->own_session ? UV_PROCESS_DETACHED : 0,
         .stdio = stdio,
