@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Measures stile beside its peers, each pair in turns within one run, and writes bench/results.json.
+"""Measures stile beside its peers, each pair in turns within one run; writes bench/results.json and the table in
+docs/benchmarks.md.
 
 usage: bench/run.py [--rounds N] [--seconds N] [--only PREFIX] [--build DIR]
 
@@ -287,6 +288,23 @@ def measure_all(bench):
     compare(bench, "dns", dns_sides(bench, tls[0]), [("known", "", 64, [("", "answers/s", per_second, False)])])
 
 
+BEGIN, END = "<!-- bench/run.py: begin -->\n", "<!-- bench/run.py: end -->\n"
+
+
+def write_document(results):
+    """The figures between the two marks of docs/benchmarks.md, so that they are always those of the last whole run."""
+    path = os.path.join(ROOT, "docs", "benchmarks.md")
+    with open(path) as f:
+        before, rest = f.read().split(BEGIN)
+    m = results["machine"]
+    lines = ["%s, %d cores, Linux %s, %s; %s; %s. Default congestion control of the host: %s." % (
+        m["cpu"], m["cores"], m["kernel"], m["date"], m["haproxy"], m["dnsmasq"], m["default_congestion_control"]), "",
+        "| row | unit | stile | peer | ratio | the peer |", "|---|---|---:|---:|---:|---|"]
+    lines += ["| %(id)s | %(unit)s | %(stile)s | %(peer_value)s | **%(ratio)s** | %(peer)s |" % row for row in results["rows"]]
+    with open(path, "w") as f:
+        f.write(before + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END)[1])
+
+
 def main():
     parser = argparse.ArgumentParser(description="Measures stile beside its peers and writes bench/results.json.")
     parser.add_argument("--rounds", type=int, default=3)
@@ -304,9 +322,11 @@ def main():
     with bench.stack:
         measure_all(bench)
     if not options.only:
+        results = {"machine": machine(), "rows": bench.rows}
         with open(os.path.join(ROOT, "bench", "results.json"), "w") as f:
-            json.dump({"machine": machine(), "rows": bench.rows}, f, indent=1)
+            json.dump(results, f, indent=1)
             f.write("\n")
+        write_document(results)
 
 
 if __name__ == "__main__":
