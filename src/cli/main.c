@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "platform/signals.h"
+#include "platform/standard_fds.h"
 #include "tls/context.h"
 
 /* In the order of `stile help`; commands of one group stand together. One row each. */
@@ -135,6 +136,8 @@ int main(int argc, char **argv)
 {
     struct cli cli = {0};
     size_t words = 0;
+    if (standard_fds_open() < 0)
+        return CLI_FAILED; /* nobody can be told */
     signals_block_broken_pipes();
     tls_init();
     if (argc < 2) {

@@ -51,6 +51,14 @@ def standard_streams_are_the_programs(world):
     assert (result.out, result.err, result.status) == ("input\n", "error\n", 0), result
 
 
+def closed_standard_streams_are_empty_ones(world):
+    """What stile opens itself must not get their numbers, and so into the program."""
+    command = f"{world.stile} run -- sh -c 'cat; readlink /proc/self/fd/0 >&2'"
+    result = world.command(["sh", "-c", f"{command} <&-"], timeout=10)
+    assert (result.status, result.err) == (0, "/dev/null\n"), result
+    assert world.command(["sh", "-c", f"{command} <&- >&- 2>&-"], timeout=10).status == 0
+
+
 def the_program_keeps_uid_directory_and_environment(world):
     uid = UID if world.may_be_user else os.getuid()
     result = world.run("sh", "-c", "id -u; pwd; echo $MARK", env={"MARK": "kept"})
@@ -172,7 +180,8 @@ def it_ends_when_its_terminal_goes_away(world):
 if __name__ == "__main__":
     main(__file__, the_exit_status_is_the_programs, a_program_that_died_of_a_signal_is_128_and_its_number,
          a_program_that_is_not_there_is_127_and_said, a_program_that_cannot_be_executed_is_126_and_said,
-         signals_reach_the_program, standard_streams_are_the_programs, the_program_keeps_uid_directory_and_environment,
+         signals_reach_the_program, standard_streams_are_the_programs, closed_standard_streams_are_empty_ones,
+         the_program_keeps_uid_directory_and_environment,
          the_program_has_no_capabilities_and_no_profile, stile_within_a_session_says_that_the_profiles_are_hidden,
          the_program_sees_only_its_own_network, two_sessions_run_side_by_side, the_program_has_the_terminal,
          ctrl_c_reaches_the_program_once_and_it_may_go_on, ctrl_z_stops_and_fg_goes_on,
