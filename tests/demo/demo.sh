@@ -292,7 +292,7 @@ check_controls() {
 check_programs() {
     reaches "psql pg" "pg.$ZONE" "PostgreSQL $nonce" '' \
         psql -X -At -F ' ' -h "pg.$ZONE" -U postgres -c \
-        "select 'PostgreSQL', min(word), sum(n), current_setting('server_version') from secret"
+        "select 'PostgreSQL', min(word), sum(n), split_part(current_setting('server_version'), ' ', 1) from secret"
     reaches "redis-cli cache" "cache.$ZONE" "$nonce" '' redis-cli -h "cache.$ZONE" get secret
     reaches "curl http://web" "web.$ZONE" "$nonce" '' curl -sS -m "$LIMIT" "http://web.$ZONE/"
     reaches "dig pg AAAA" "pg.$ZONE" "fd" '' dig +short "pg.$ZONE" AAAA
@@ -308,7 +308,7 @@ check_wrong_port() {
     local reason
     reason=$(grep -h 5433 "$work/run.log" | tail -n 1)
     if [ "$status" -eq 1 ] && [[ "$reason" == *5432* ]] && [ "$ms" -lt 8000 ]; then
-        report yes "nc pg:5433 (not listed)" "$virtual" "refused: ${reason#*: }" "$ms"
+        report yes "nc pg:5433 (not listed)" "$virtual" "refused: ${reason#*: pg."$ZONE" has }" "$ms"
     else
         report no "nc pg:5433 (not listed)" "${virtual:--}" "status $status, $(tail -n 1 "$work/run.log")" "$ms"
     fi

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 TOGETHER = {"home", "verbose", "log-format", "help", "json"}
 
@@ -53,6 +54,18 @@ def shared_in_man(path):
         return options_in_man(file.read().split(".Ss", 1)[0].splitlines())
 
 
+def example_problems(stile, path):
+    """What the program finds wrong with the first example of the configuration's page."""
+    with open(path, encoding="utf-8") as file:
+        example = file.read().split(".Sh EXAMPLES", 1)[1].split(".Bd", 1)[1].split("\n", 1)[1].split(".Ed", 1)[0]
+    with tempfile.TemporaryDirectory() as directory:
+        config = os.path.join(directory, "gateway.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(example)
+        done = subprocess.run([stile, "gateway", "check", "--config", config], capture_output=True, text=True, check=False)
+    return [] if done.returncode == 0 else (done.stdout + done.stderr).splitlines()
+
+
 def report(number, name, wrong):
     print(f"{'not ok' if wrong else 'ok'} {number} - {name}")
     for line in wrong:
@@ -72,10 +85,12 @@ def main(stile, man_dir):
         wrong_options += [f"{command} --{o}: only in help" for o in helped_options - documented[command]]
         wrong_options += [f"{command} --{o}: only in the man page" for o in documented[command] - helped_options]
     shared = shared_in_man(page) ^ TOGETHER
-    print("1..3")
+    print("1..4")
     failed = report(1, "man page and help have the same commands", wrong_commands)
     failed |= report(2, "man page and help have the same options of each command", sorted(wrong_options))
     failed |= report(3, "man page has the options of every command", sorted(shared))
+    failed |= report(4, "the example of the configuration's man page is good",
+                     example_problems(stile, os.path.join(man_dir, "stile-gateway.5")))
     return 1 if failed else 0
 
 
