@@ -59,6 +59,7 @@ def example_problems(stile, path):
     with open(path, encoding="utf-8") as file:
         example = file.read().split(".Sh EXAMPLES", 1)[1].split(".Bd", 1)[1].split("\n", 1)[1].split(".Ed", 1)[0]
     with tempfile.TemporaryDirectory() as directory:
+        subprocess.run([stile, "gateway", "init", directory, "--name", "corp"], capture_output=True, check=True)
         config = os.path.join(directory, "gateway.yaml")
         with open(config, "w", encoding="utf-8") as file:
             file.write(example)
