@@ -115,7 +115,7 @@ static size_t receive(struct fixture *f, union channel_message *m, int fds[CHANN
 
 static void take_setup(struct fixture *f)
 {
-    union channel_message m;
+    union channel_message m = {0};
     int fds[CHANNEL_FDS_MAX] = {-1};
     assert_int_equal(receive(f, &m, fds), 0);
     assert_int_equal(m.header.type, CHANNEL_SETUP);
@@ -158,7 +158,7 @@ static void a_gateway_is_dialled_by_the_name_of_its_profile(void **state)
 {
     struct fixture *f = *state;
     char reason[CHANNEL_REASON_SIZE];
-    struct sockaddr_in peer;
+    struct sockaddr_in peer = {0};
     socklen_t len = sizeof(peer);
     int fd = -1;
     take_setup(f);
