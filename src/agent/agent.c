@@ -36,6 +36,7 @@ struct agent {
     /* The engine being served: both NULL when there is none. */
     struct application_server *server;
     struct dial_service *dial_service;
+    bool session_over; /* the engine's end is wanted */
     struct defer gone;
     struct diag gone_why;
 };
@@ -46,7 +47,10 @@ static void engine_gone(struct agent *a, const char *why)
     if (defer_pending(&a->gone))
         return;
     diag_set(&a->gone_why, ERR_CLOSED, 0, "The engine is gone: %s", why);
-    connection_log_end_all(a->connections, "the engine ended");
+    if (a->session_over)
+        connection_log_end_session(a->connections);
+    else
+        connection_log_end_all(a->connections, "the engine ended");
     defer_start(a->loop, &a->gone);
 }
 
@@ -232,6 +236,7 @@ void agent_free(struct agent *a)
 
 void agent_end_engine(struct agent *a)
 {
+    a->session_over = true;
     dial_service_free(STEAL(a->dial_service));
 }
 

@@ -239,14 +239,31 @@ void connection_log_report(struct connection_log *log, const Stile__Vnet__V1__Co
         end(log, c);
 }
 
+static void end_now(struct connection_log *log, struct connection *c,
+                    Stile__Vnet__V1__Verdict verdict, const char *reason)
+{
+    c->verdict = verdict;
+    c->ended_us = clock_wall_us();
+    take_text(c->reason, sizeof(c->reason), reason);
+    end(log, c);
+}
+
 void connection_log_end_all(struct connection_log *log, const char *reason)
+{
+    LIST_FOR_EACH (n, &log->open_list)
+        end_now(log, LIST_ENTRY(n, struct connection, node),
+                STILE__VNET__V1__VERDICT__VERDICT_FAILED, reason);
+}
+
+void connection_log_end_session(struct connection_log *log)
 {
     LIST_FOR_EACH (n, &log->open_list) {
         struct connection *c = LIST_ENTRY(n, struct connection, node);
-        c->verdict = STILE__VNET__V1__VERDICT__VERDICT_FAILED;
-        c->ended_us = clock_wall_us();
-        take_text(c->reason, sizeof(c->reason), reason);
-        end(log, c);
+        bool open = c->verdict == STILE__VNET__V1__VERDICT__VERDICT_ESTABLISHED;
+        end_now(log, c,
+                open ? STILE__VNET__V1__VERDICT__VERDICT_CLOSED
+                     : STILE__VNET__V1__VERDICT__VERDICT_CLIENT_GONE,
+                "the program has ended");
     }
 }
 

@@ -52,6 +52,8 @@ void connection_log_report(struct connection_log *log,
                            const Stile__Vnet__V1__ConnectionReport *report);
 /* The engine is gone: its connections have ended with this reason. */
 void connection_log_end_all(struct connection_log *log, const char *reason);
+/* The session's program has ended, and its connections with it: that is no failure. */
+void connection_log_end_session(struct connection_log *log);
 
 size_t connection_log_open_count(const struct connection_log *log);
 /* Oldest first: ended ones, then open ones. */

@@ -230,6 +230,22 @@ static struct program find(struct fixture *f, uint64_t id, uint64_t inode)
     return look(f).last.program;
 }
 
+static void the_programs_end_is_no_failure_of_its_connections(void **state)
+{
+    struct fixture *f = *state;
+    struct report r;
+    struct seen seen = {0};
+    report_init(&r, 1, STILE__VNET__V1__VERDICT__VERDICT_ESTABLISHED);
+    connection_log_report(f->log, &r.message);
+    connection_log_end_session(f->log);
+    connection_log_each(f->log, note, &seen);
+    assert_int_equal(connection_log_open_count(f->log), 0);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.last.verdict, STILE__VNET__V1__VERDICT__VERDICT_CLOSED);
+    assert_string_equal(seen.last.reason, "the program has ended");
+    assert_true(seen.last.ended_us != 0);
+}
+
 static void the_program_is_found_by_its_socket(void **state)
 {
     struct fixture *f = *state;
@@ -272,6 +288,7 @@ int main(void)
         WITH(the_file_stays_under_its_cap),
         WITH(memory_keeps_the_last_thousand),
         WITH(the_engines_end_ends_its_connections),
+        WITH(the_programs_end_is_no_failure_of_its_connections),
         WITH(the_program_is_found_by_its_socket),
         WITH(a_socket_of_nobody_is_known_not_to_be_found),
         cmocka_unit_test(every_verdict_has_a_name),
