@@ -3,9 +3,10 @@
  *   load serve HOST PORT                       until killed; prints "ready"
  *   load up|down HOST PORT STREAMS SECONDS     bulk one way
  *   load rtt HOST PORT STREAMS SECONDS         64 bytes there and back, one at a time on each stream
- *   load conn HOST PORT INFLIGHT SECONDS       connect, one byte there and back, close
+ *   load conn HOST PORT INFLIGHT SECONDS       connect, one byte there and back, the server closes
  *
- * A client's first byte tells the server what to do: U (sink), D (source), E (echo). Clients print one JSON object: bytes,
+ * A client's first byte tells the server what to do: U (sink), D (source), E (echo), C (echo once and close: so that
+ * the client's ports don't fill with TIME_WAIT, in which the kernel then searches longer than anything else takes). Clients print one JSON object: bytes,
  * count, seconds. Everything is one thread and one epoll, so that what is measured is what stands between the two.
  */
 #include <arpa/inet.h>
@@ -30,7 +31,7 @@ enum {
     STREAMS_MAX = 4096,
 };
 
-enum mode { MODE_UP = 'U', MODE_DOWN = 'D', MODE_ECHO = 'E', MODE_UNKNOWN = 0 };
+enum mode { MODE_UP = 'U', MODE_DOWN = 'D', MODE_ECHO = 'E', MODE_CLOSE = 'C', MODE_UNKNOWN = 0 };
 
 static uint8_t chunk[CHUNK];
 
@@ -95,6 +96,8 @@ static bool served_read(int epoll, struct served *s)
     }
     if (s->mode == MODE_ECHO)
         return write(s->fd, chunk, (size_t)n) == n;
+    if (s->mode == MODE_CLOSE)
+        return write(s->fd, chunk, (size_t)n) != n;
     return true;
 }
 
@@ -193,7 +196,7 @@ static void send_message(struct run *r, struct client *c)
 
 static void on_connected(struct run *r, struct client *c)
 {
-    static const char tells[] = {['u'] = 'U', ['d'] = 'D', ['r'] = 'E', ['c'] = 'E'};
+    static const char tells[] = {['u'] = 'U', ['d'] = 'D', ['r'] = 'E', ['c'] = 'C'};
     int error = 0;
     socklen_t len = sizeof(error);
 
@@ -212,15 +215,18 @@ static void on_connected(struct run *r, struct client *c)
 static void on_answer(struct run *r, struct client *c, size_t n)
 {
     c->got += n;
-    if (c->got < (r->mode == 'c' ? 1 : MESSAGE))
+    if (r->mode == 'c' || c->got < MESSAGE)
         return;
     r->count++;
-    if (r->mode == 'c') {
-        (void)close(c->fd);
-        client_open(r, c);
-    } else {
-        send_message(r, c);
-    }
+    send_message(r, c);
+}
+
+/* The server has closed after its answer. */
+static void on_closed(struct run *r, struct client *c)
+{
+    r->count++;
+    (void)close(c->fd);
+    client_open(r, c);
 }
 
 static void client_event(struct run *r, struct client *c)
@@ -234,6 +240,10 @@ static void client_event(struct run *r, struct client *c)
     n = r->mode == 'u' ? write(c->fd, chunk, sizeof(chunk)) : read(c->fd, chunk, sizeof(chunk));
     if (n < 0 && errno == EAGAIN)
         return;
+    if (n == 0 && r->mode == 'c' && c->got == 1) {
+        on_closed(r, c);
+        return;
+    }
     if (n <= 0)
         die("connection lost");
     r->bytes += (uint64_t)n;
