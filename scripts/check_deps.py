@@ -14,8 +14,8 @@ import os
 import re
 import sys
 
-MODULES = ["base", "net", "loop", "tls", "rpc", "netcfg", "platform", "broker", "engine", "agent", "interactive",
-           "policy", "gateway", "cli"]
+MODULES = ["base", "net", "loop", "tls", "rpc", "config", "netcfg", "platform", "broker", "engine", "agent", "diag",
+           "interactive", "policy", "gateway", "cli"]
 # Headers of generated protobuf code: for rpc and whatever may use it.
 GENERATED = re.compile(r"\.pb-c\.h$")
 MAX_FUNCTION = 60

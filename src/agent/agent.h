@@ -11,7 +11,7 @@
 #define STILE_AGENT_AGENT_H
 
 #include "base/err.h"
-#include "engine/channel.h"
+#include "platform/channel.h"
 
 struct agent;
 struct loop;

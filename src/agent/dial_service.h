@@ -1,13 +1,13 @@
 /* Connects sockets for the engine, which has no network of its own: to gateways and to the host's resolvers.
  *
- * The other end of the dial channel (engine/channel.h). Dialling is done as the user: his firewall rules, his resolver. Only
+ * The other end of the dial channel (platform/channel.h). Dialling is done as the user: his firewall rules, his resolver. Only
  * gateways of profiles and resolvers of resolv.conf can be asked for; the engine names them, it doesn't say where they are.
  */
 #ifndef STILE_AGENT_DIAL_SERVICE_H
 #define STILE_AGENT_DIAL_SERVICE_H
 
 #include "agent/clusters.h"
-#include "engine/channel.h"
+#include "platform/channel.h"
 
 struct dial_service;
 

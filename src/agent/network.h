@@ -4,7 +4,7 @@
 
 #include "agent/directory.h"
 #include "agent/resolvers.h"
-#include "engine/channel.h"
+#include "platform/channel.h"
 
 #define NETWORK_DEFAULT_RANGE "100.64.0.0/10"
 

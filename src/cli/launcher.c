@@ -21,7 +21,7 @@
 #include "base/str.h"
 #include "cli/commands.h"
 #include "cli/run.h"
-#include "engine/channel.h"
+#include "platform/channel.h"
 #include "net/pool.h"
 #include "netcfg/rtnl.h"
 #include "platform/namespaces.h"

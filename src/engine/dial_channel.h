@@ -7,7 +7,7 @@
 #ifndef STILE_ENGINE_DIAL_CHANNEL_H
 #define STILE_ENGINE_DIAL_CHANNEL_H
 
-#include "engine/channel.h"
+#include "platform/channel.h"
 #include "loop/loop.h"
 
 #define DIAL_CHANNEL_TIMEOUT_MS  30000

@@ -8,7 +8,7 @@
 
 #include <stdatomic.h>
 
-#include "engine/channel.h"
+#include "platform/channel.h"
 #include "engine/names.h"
 #include "engine/owner.h"
 #include "engine/task.h"

@@ -8,7 +8,7 @@
 #include "base/str.h"
 #include "gateway/config_internal.h"
 #include "gateway/file.h"
-#include "gateway/yaml.h"
+#include "config/yaml.h"
 
 /* ---- words ---- */
 

@@ -3,7 +3,7 @@
 #define STILE_GATEWAY_CONFIG_INTERNAL_H
 
 #include "gateway/config.h"
-#include "gateway/yaml.h"
+#include "config/yaml.h"
 
 /* Fills c from the document, recording every problem there. ERR_NOMEM alone is returned. */
 int config_read(struct yaml_doc *doc, struct gateway_config *c);

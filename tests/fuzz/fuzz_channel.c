@@ -1,5 +1,5 @@
 /* Any bytes on a local channel, with any number of descriptors: accepted only with the exact size of a known type. */
-#include "engine/channel.h"
+#include "platform/channel.h"
 
 static const size_t sizes[] = {
     [CHANNEL_DIAL_GATEWAY] = sizeof(struct channel_dial_gateway),

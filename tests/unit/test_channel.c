@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "engine/channel.h"
+#include "platform/channel.h"
 #include "platform/fdpass.h"
 
 static int setup_pair(void **state)

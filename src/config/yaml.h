@@ -8,8 +8,8 @@
  *
  * Lines and columns count from 1. Nothing here blocks.
  */
-#ifndef STILE_GATEWAY_YAML_H
-#define STILE_GATEWAY_YAML_H
+#ifndef STILE_CONFIG_YAML_H
+#define STILE_CONFIG_YAML_H
 
 #include "base/err.h"
 #include "base/slice.h"

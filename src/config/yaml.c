@@ -1,4 +1,4 @@
-#include "gateway/yaml.h"
+#include "config/yaml.h"
 
 #include <stdarg.h>
 #include <stdio.h>

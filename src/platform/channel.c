@@ -1,4 +1,4 @@
-#include "engine/channel.h"
+#include "platform/channel.h"
 
 #include <assert.h>
 #include <string.h>

@@ -9,8 +9,8 @@
  * so the version is a guard and nothing negotiates. A message that breaks a rule is ERR_PROTOCOL,
  * its descriptors are closed, and the channel is to be closed by the reader.
  */
-#ifndef STILE_ENGINE_CHANNEL_H
-#define STILE_ENGINE_CHANNEL_H
+#ifndef STILE_PLATFORM_CHANNEL_H
+#define STILE_PLATFORM_CHANNEL_H
 
 #include "base/slice.h"
 
