@@ -46,8 +46,8 @@ typedef void dns_changed_fn(void *arg, unsigned changed);
 struct dns_backend_ops {
     const char *name;
 
-    /* 0: this is what resolves the names of this host; `exclusive` is then as it will be. ERR_NOTFOUND: it isn't, d says why. Other
-     * errors count as "isn't" for auto, too. NULL: always. */
+    /* 0: this is what resolves the names of this host; `exclusive` is then as it will be. ERR_UNSUPPORTED: it is there, but
+     * isn't (d says why): may be forced. ERR_NOTFOUND, and anything else: there is nothing to work with. NULL: always 0. */
     int (*probe)(struct dns_backend *b, struct diag *d);
 
     /* Like those of struct object_ops. What capture puts is what undo and verify get, after the back-end's name was put before
