@@ -198,6 +198,9 @@ union broker_message {
 /* All zero, with protocol and type. */
 void broker_message_init(union broker_message *m, enum broker_type type);
 
+/* Fills a text field: cut to fit, what isn't printable ASCII shown as '?', the rest zero. */
+void broker_text_set(char *dst, size_t size, const char *text);
+
 /* The rules above, for bytes that came with so many descriptors: 0 or ERR_PROTOCOL. */
 int broker_message_check(struct slice bytes, size_t fd_count);
 
