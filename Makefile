@@ -42,6 +42,7 @@ demo: ## everything a user would do, on real PostgreSQL, Redis, nginx and dig, i
 
 check: ## build, and run all tests; the unit and replay suites once more under ASan and UBSan
 	@scripts/bootstrap.sh build demo test
+	@scripts/test-daemons.sh >/dev/null || echo "The tests that need these daemons will be skipped." >&2
 	@$(call setup,$(BUILD),)
 	@ninja -C $(BUILD) -j$(JOBS)
 	@rm -f $(BUILD)/meson-logs/testlog.json $(BUILD_ASAN)/meson-logs/testlog.json

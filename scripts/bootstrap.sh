@@ -14,11 +14,12 @@ packages() {
     build)
         echo build-essential meson ninja-build pkg-config libuv1-dev libssl-dev libargon2-dev libnghttp2-dev \
             libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libjansson-dev libfyaml-dev libsqlite3-dev \
-            libmnl-dev libseccomp-dev libcap-ng-dev libcmocka-dev
+            libmnl-dev libseccomp-dev libcap-ng-dev libsystemd-dev libcmocka-dev
         ;;
     demo) echo postgresql redis-server nginx-light curl dnsutils iproute2 netcat-openbsd openssl ;;
     test)
-        echo haproxy dnsmasq-base socat python3 python3-grpcio python3-protobuf python3-grpc-tools util-linux procps
+        echo haproxy dnsmasq-base socat python3 python3-grpcio python3-protobuf python3-grpc-tools util-linux procps \
+            strace e2fsprogs dbus openssh-client openssh-server
         ;;
     lint) echo clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc python3 ;;
     windows) echo gcc-mingw-w64-x86-64-posix wine wine64 osslsigncode dpkg-dev python3 ;;
@@ -74,6 +75,7 @@ disable_services() {
     for package in "$@"; do
         case $package in
         nginx-light) unit=nginx ;;
+        openssh-server) unit=ssh ;;
         postgresql | redis-server | haproxy) unit=$package ;;
         *) continue ;;
         esac
