@@ -126,6 +126,8 @@ static void status(void *arg,
     s.n_ipv4_ranges = a->setup.range_count;
     s.ipv4_ranges = ranges;
     s.started_us = a->started_us;
+    s.no_ipv4 = (a->setup.flags & CHANNEL_SETUP_NO_IPV4) != 0;
+    s.no_ipv6 = (a->setup.flags & CHANNEL_SETUP_NO_IPV6) != 0;
     s.open_connections = (uint32_t)connection_log_open_count(a->connections);
     reply(reply_arg, &s);
 }

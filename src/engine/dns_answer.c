@@ -1,7 +1,10 @@
 #include "engine/dns_answer.h"
 
+#include <string.h>
+
 #include "base/err.h"
 #include "base/log.h"
+#include "base/str.h"
 
 void dns_log(const struct dns_query *q, const struct name *zone, const char *verdict)
 {
@@ -64,6 +67,29 @@ static enum dns_step answer_reverse(struct names *n, const struct dns_query *q, 
     return DNS_REPLY;
 }
 
+static bool is_probe(const struct name *n, const struct name *zone)
+{
+    const char *dot = strchr(n->text, '.');
+
+    return str_starts(n->text, DNS_PROBE_PREFIX) && dot != NULL && str_eq(dot + 1, zone->text);
+}
+
+/* Not to be kept by anyone on the way (TTL 0): the next answer may be another's. */
+static void answer_probe(struct names *n, const struct dns_query *q, const struct name *zone,
+                         struct wr *out)
+{
+    struct dns_answer a = {.authoritative = true};
+    bool address =
+        (q->type == DNS_TYPE_A || q->type == DNS_TYPE_AAAA) && !family_is_off(n, q->type);
+
+    if (address)
+        a.address = names_dns(n, q->type == DNS_TYPE_A ? 4 : 6);
+    else
+        a.soa = zone;
+    (void)dns_write_answer(out, q, &a);
+    dns_log(q, zone, "probe");
+}
+
 static enum dns_step answer_name(struct names *n, const struct dns_query *q, uint64_t now_ns,
                                  struct wr *out)
 {
@@ -72,6 +98,10 @@ static enum dns_step answer_name(struct names *n, const struct dns_query *q, uin
 
     if (place != NAMES_INSIDE)
         return answer_reverse(n, q, out);
+    if (is_probe(&q->name, &zone)) {
+        answer_probe(n, q, &zone, out);
+        return DNS_REPLY;
+    }
     struct names_app *app = names_by_name(n, &q->name);
     if (app == NULL)
         return DNS_RESOLVE;

@@ -6,6 +6,9 @@
 #include "net/dns.h"
 
 #define DNS_ANSWER_TTL_S 10
+/* stile-diag-ANYTHING.ZONE, in each zone of the session, has the DNS server's own addresses: whoever gets them has asked
+ * this server. For `stile diag`; such names are never the agent's or upstream's business. */
+#define DNS_PROBE_PREFIX "stile-diag-"
 /* What the agent said of a name holds so long; then it is asked again. */
 #define DNS_FRESH_NS UINT64_C(10000000000)
 /* No answer of our own is longer. */

@@ -319,6 +319,11 @@ bool names_is_dns(const struct names *n, const struct ip_addr *addr)
     return ip_addr_eq(addr, &n->dns4) || ip_addr_eq(addr, &n->dns6);
 }
 
+const struct ip_addr *names_dns(const struct names *n, uint8_t version)
+{
+    return version == 4 ? &n->dns4 : &n->dns6;
+}
+
 bool names_in_ranges(const struct names *n, const struct ip_addr *addr)
 {
     if (prefix_contains(&n->config.prefix6, addr))

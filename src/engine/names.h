@@ -70,6 +70,8 @@ enum names_place names_place(struct names *n, const struct name *fqdn, struct na
 /* Any thread: is this address the TUN's, the DNS server's, an app's, or anywhere in our ranges? */
 bool names_is_tun(const struct names *n, const struct ip_addr *addr);
 bool names_is_dns(const struct names *n, const struct ip_addr *addr);
+/* The DNS server's own address of this family (4 or 6); valid as long as n. */
+const struct ip_addr *names_dns(const struct names *n, uint8_t version);
 bool names_in_ranges(const struct names *n, const struct ip_addr *addr);
 
 #endif

@@ -1,6 +1,7 @@
 #include "gateway/access_reply.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 /* Generated messages have pointers to what isn't const; packing them writes nothing there. */
@@ -145,6 +146,7 @@ void access_reply_list(struct rpc_call *call, const struct gateway_config *confi
         m.cluster = &cluster;
         m.apps = list;
         m.n_apps = count;
+        m.server_time_us = clock_wall_us();
         (void)rpc_call_reply(call, &m.base);
     } else {
         no_memory(call);

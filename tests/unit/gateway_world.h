@@ -343,6 +343,7 @@ struct reply {
     char apps[256]; /* names, each with a comma */
     char cluster[64];
     size_t ports;
+    int64_t server_time_us; /* of ListApps */
 };
 
 static inline void reply_cert(struct reply *r, const ProtobufCBinaryData *cert, int64_t expires_s)
@@ -373,6 +374,7 @@ static inline void take_reply(struct reply *r, const ProtobufCMessage *m)
     } else if (m->descriptor == &stile__access__v1__list_apps_response__descriptor) {
         const Stile__Access__V1__ListAppsResponse *p =
             (const Stile__Access__V1__ListAppsResponse *)m;
+        r->server_time_us = p->server_time_us;
         for (size_t i = 0; i < p->n_apps; i++)
             reply_app(r, p->apps[i]);
     }

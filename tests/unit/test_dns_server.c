@@ -330,6 +330,31 @@ static void test_names_outside_the_zones_never_reach_the_agent(void **state)
     assert_int_equal(w->upstreams[0].asked, 3);
 }
 
+static void test_probes_get_the_server_s_own_addresses_and_nobody_else_is_asked(void **state)
+{
+    struct world *w = *state;
+    static const uint8_t v4[] = {100, 64, 0, 2};
+    static const uint8_t v6[] = {0xfd, 0x60, 0x67, 0xec, 0x43, 0x25, [15] = 2};
+
+    ask(w, "stile-diag-k3v9.demo.test", DNS_TYPE_A, false);
+    assert_int_equal(answers(w), 1);
+    assert_int_equal(w->reply[2] & 0x04, 0x04); /* authoritative */
+    assert_memory_equal(w->reply + w->reply_len - sizeof(v4), v4, sizeof(v4));
+    assert_memory_equal(w->reply + w->reply_len - sizeof(v4) - 6, "\0\0\0\0", 4); /* TTL */
+    ask(w, "STILE-Diag-.Demo.Test", DNS_TYPE_AAAA, true);
+    assert_int_equal(answers(w), 1);
+    assert_memory_equal(w->reply + w->reply_len - sizeof(v6), v6, sizeof(v6));
+    ask(w, "stile-diag-k3v9.demo.test", 16, false);
+    assert_int_equal(answers(w), 0);
+    assert_int_equal(rcode(w), DNS_NOERROR);
+    assert_int_equal(w->agent_asked + w->upstreams[0].asked, 0);
+    /* Below a name of the zone, or outside: nothing special. */
+    ask(w, "stile-diag-k3v9.pg.demo.test", DNS_TYPE_A, false);
+    assert_int_equal(w->agent_asked, 1);
+    ask(w, "stile-diag-k3v9.example", DNS_TYPE_A, false);
+    assert_int_equal(w->upstreams[0].asked, 1);
+}
+
 static void test_unknown_names_and_web_apps_in_the_zone_are_forwarded(void **state)
 {
     struct world *w = *state;
@@ -473,6 +498,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_app_names_are_asked_of_the_agent_once_and_answered_in_both_families),
         TEST(test_names_outside_the_zones_never_reach_the_agent),
+        TEST(test_probes_get_the_server_s_own_addresses_and_nobody_else_is_asked),
         TEST(test_unknown_names_and_web_apps_in_the_zone_are_forwarded),
         TEST(test_an_agent_that_can_t_tell_gives_server_failure),
         TEST(test_the_same_name_is_asked_of_the_agent_once_however_many_wait),

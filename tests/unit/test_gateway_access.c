@@ -163,6 +163,17 @@ static void users_see_the_apps_they_may_use(void **state)
     identity_release(&bob);
 }
 
+static void the_list_of_apps_tells_the_gateway_s_time(void **state)
+{
+    struct world *w = *state;
+    struct identity alice = world_user(w, "alice");
+    struct reply r = {0};
+    int64_t before = clock_wall_us();
+    assert_int_equal(list_as(w, &alice, &r), RPC_OK);
+    assert_in_range(r.server_time_us, before, clock_wall_us());
+    identity_release(&alice);
+}
+
 static void names_are_resolved_for_those_who_may_see_them(void **state)
 {
     struct world *w = *state;
@@ -360,6 +371,7 @@ int main(void)
         TEST(too_many_wrong_passwords_have_to_wait),
         TEST(a_log_in_needs_a_real_public_key),
         TEST(users_see_the_apps_they_may_use),
+        TEST(the_list_of_apps_tells_the_gateway_s_time),
         TEST(names_are_resolved_for_those_who_may_see_them),
         TEST(without_a_certificate_nothing_but_log_in_answers),
         TEST(an_app_certificate_is_no_log_in),
