@@ -1,5 +1,8 @@
 #include "agent/agent.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "agent/application_server.h"
@@ -33,6 +36,7 @@ struct agent {
     struct control_server *control;
     struct channel_setup setup;
     char interface_name[16]; /* empty until the engine reports it */
+    struct agent_state state;
     /* The engine being served: both NULL when there is none. */
     struct application_server *server;
     struct dial_service *dial_service;
@@ -48,7 +52,9 @@ static void engine_gone(struct agent *a, const char *why)
         return;
     diag_set(&a->gone_why, ERR_CLOSED, 0, "The engine is gone: %s", why);
     if (a->session_over)
-        connection_log_end_session(a->connections);
+        connection_log_end_session(a->connections, a->config.mode == AGENT_UP
+                                                       ? "the session has ended"
+                                                       : "the program has ended");
     else
         connection_log_end_all(a->connections, "the engine ended");
     defer_start(a->loop, &a->gone);
@@ -88,6 +94,21 @@ static void on_change(void *arg)
     struct agent *a = arg;
     if (a->server != NULL)
         application_server_zones_changed(a->server);
+    /* Called while the agent is being made, too. */
+    if (a->control != NULL && a->events.on_change != NULL)
+        a->events.on_change(a->arg);
+}
+
+static void on_stop(void *arg)
+{
+    struct agent *a = arg;
+    a->events.on_stop(a->arg);
+}
+
+static void on_connection(void *arg, const struct connection *c)
+{
+    struct agent *a = arg;
+    a->events.on_connection(a->arg, c);
 }
 
 static void on_network_stack(void *arg, const Stile__Vnet__V1__ReportNetworkStackRequest *stack)
@@ -95,6 +116,8 @@ static void on_network_stack(void *arg, const Stile__Vnet__V1__ReportNetworkStac
     struct agent *a = arg;
     (void)str_format(a->interface_name, sizeof(a->interface_name), "%s", stack->interface_name);
 }
+
+static const char *const mode_names[] = {[AGENT_RUN] = "run", [AGENT_UP] = "up"};
 
 static void status(void *arg,
                    void (*reply)(void *reply_arg, const Stile__Agent__V1__GetStatusResponse *s),
@@ -118,11 +141,14 @@ static void status(void *arg,
         s.dns_zones = (char **)(uintptr_t)zones->zones.names;
     }
     s.version = version;
-    s.mode = (char *)(uintptr_t)a->config.mode;
+    s.mode = (char *)(uintptr_t)mode_names[a->config.mode];
     s.pid = (uint32_t)getpid();
     s.command = a->command;
     s.interface_name = a->interface_name;
     s.ipv6_prefix = prefix;
+    s.state = (char *)(uintptr_t)(a->state.name != NULL ? a->state.name : "");
+    s.detail = a->state.detail;
+    s.dns_backend = a->state.dns_backend;
     s.n_ipv4_ranges = a->setup.range_count;
     s.ipv4_ranges = ranges;
     s.started_us = a->started_us;
@@ -132,22 +158,33 @@ static void status(void *arg,
     reply(reply_arg, &s);
 }
 
-/* At least one usable profile, or why not. */
-static int open_profiles(struct agent *a, struct diag *d)
+/* At least one log-in, of those named if some are, or why not. */
+static int check_log_ins(const struct agent *a, struct diag *d)
 {
     struct profile_names names;
-    char only[PROFILE_NAME_SIZE];
-    int r = a->config.profile != NULL ? profile_choose(&a->home, a->config.profile, only, d)
-                                      : profile_list(&a->home, &names, d);
-    if (r == 0 && a->config.profile == NULL && names.count == 0)
-        r = profile_choose(&a->home, NULL, only, d); /* says how to log in */
+    char chosen[PROFILE_NAME_SIZE];
+    int r = 0;
+    for (size_t i = 0; r == 0 && a->config.profiles != NULL && a->config.profiles[i] != NULL; i++)
+        r = profile_choose(&a->home, a->config.profiles[i], chosen, d);
+    if (r < 0 || a->config.profiles != NULL)
+        return r;
+    r = profile_list(&a->home, &names, d);
+    if (r == 0 && names.count == 0)
+        r = profile_choose(&a->home, NULL, chosen, d); /* says how to log in */
+    return r;
+}
+
+static int open_profiles(struct agent *a, struct diag *d)
+{
+    bool needed = a->config.mode == AGENT_RUN;
+    int r = needed ? check_log_ins(a, d) : 0;
     if (r < 0)
         return r;
     const struct clusters_events events = {.on_profile = on_profile, .on_change = on_change};
-    r = clusters_new(a->loop, &a->home, a->config.profile, &events, a, &a->clusters, d);
+    r = clusters_new(a->loop, &a->home, a->config.profiles, &events, a, &a->clusters, d);
     if (r < 0)
         return r;
-    if (clusters_count(a->clusters) == 0)
+    if (needed && clusters_count(a->clusters) == 0)
         return diag_set(d, ERR_NOTFOUND, 0,
                         "No profile can be used; log in again with: stile login");
     a->directory = gateway_directory(a->clusters);
@@ -175,7 +212,8 @@ static int start(struct agent *a, struct diag *d)
         r = open_profiles(a, d);
     if (r < 0)
         return r;
-    r = choose_network(a);
+    if (a->config.mode == AGENT_RUN)
+        r = choose_network(a);
     if (r == 0)
         r = lookups_new(a->directory, NULL, &a->lookups);
     if (r == 0)
@@ -184,11 +222,16 @@ static int start(struct agent *a, struct diag *d)
         r = connection_log_new(a->loop, &a->home, &a->connections);
     if (r < 0)
         return diag_set(d, r, 0, "Failed to start the agent: %s", err_text(r));
-    const struct control_server_config control = {.loop = a->loop,
-                                                  .home = &a->home,
-                                                  .connections = a->connections,
-                                                  .status = status,
-                                                  .arg = a};
+    if (a->events.on_connection != NULL)
+        connection_log_watch(a->connections, on_connection, a);
+    const struct control_server_config control = {
+        .loop = a->loop,
+        .home = &a->home,
+        .connections = a->connections,
+        .status = status,
+        .stop = a->events.on_stop != NULL ? on_stop : NULL,
+        .arg = a,
+    };
     return control_server_new(&control, &a->control, d);
 }
 
@@ -205,6 +248,8 @@ int agent_new(struct loop *loop, const struct agent_config *config,
     a->arg = arg;
     a->started_us = clock_wall_us();
     a->home = HOME_NONE;
+    a->notices.show = events->on_notice;
+    a->notices.arg = arg;
     defer_init(&a->gone, tell_gone, a);
     (void)str_format(a->command, sizeof(a->command), "%s",
                      config->command != NULL ? config->command : "");
@@ -247,6 +292,49 @@ const struct channel_setup *agent_setup(const struct agent *a)
     return &a->setup;
 }
 
+void agent_set_network(struct agent *a, const struct channel_setup *setup)
+{
+    a->setup = *setup;
+}
+
+void agent_set_resolvers(struct agent *a, const struct channel_resolvers *resolvers)
+{
+    a->setup.resolver_count = resolvers->resolver_count;
+    memcpy(a->setup.resolvers, resolvers->resolvers, sizeof(a->setup.resolvers));
+    if (a->dial_service != NULL)
+        dial_service_resolvers_changed(a->dial_service);
+}
+
+void agent_set_state(struct agent *a, const struct agent_state *state)
+{
+    a->state = *state;
+}
+
+struct clusters *agent_clusters(struct agent *a)
+{
+    return a->clusters;
+}
+
+void agent_zones(struct agent *a, struct directory_zones *ret)
+{
+    a->directory.ops->zones(a->directory.self, ret);
+}
+
+const struct home *agent_home(const struct agent *a)
+{
+    return &a->home;
+}
+
+void agent_notice(struct agent *a, const char *fmt, ...)
+{
+    char text[NOTICE_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    notices_tell(&a->notices, "%s", text);
+}
+
 int agent_serve_engine(struct agent *a, struct stream *stream)
 {
     if (a->server != NULL || defer_pending(&a->gone))
@@ -270,6 +358,7 @@ int agent_serve_dial(struct agent *a, int fd)
     const struct dial_service_config config = {.loop = a->loop,
                                                .clusters = a->clusters,
                                                .setup = &a->setup,
+                                               .resolvers_of_setup = a->config.mode == AGENT_UP,
                                                .on_closed = on_dial_closed,
                                                .arg = a};
     return dial_service_new(fd, &config, &a->dial_service);

@@ -12,8 +12,8 @@
 
 struct clusters {
     struct loop *loop;
-    const struct home *home;      /* borrowed */
-    char only[PROFILE_NAME_SIZE]; /* empty: all */
+    const struct home *home; /* borrowed */
+    const char *const *only; /* ended by NULL; NULL: all. Borrowed */
     struct clusters_events events;
     void *arg;
     uint64_t stamp;
@@ -150,13 +150,23 @@ static bool present(const struct clusters *c, const char *name)
     return false;
 }
 
+static bool wanted(const struct clusters *c, const char *name)
+{
+    if (c->only == NULL)
+        return true;
+    for (size_t i = 0; c->only[i] != NULL; i++)
+        if (str_eq(c->only[i], name))
+            return true;
+    return false;
+}
+
 static bool add_new(struct clusters *c, const struct profile_names *names)
 {
     bool changed = false;
     for (size_t i = 0; i < names->count && c->count < PROFILES_MAX; i++) {
         const char *name = names->names[i];
         struct diag d = {0};
-        if (present(c, name) || (c->only[0] != '\0' && !str_eq(c->only, name)))
+        if (present(c, name) || !wanted(c, name))
             continue;
         if (member_new(c, name, &c->members[c->count], &d) < 0) {
             log_warn("%s", d.text);
@@ -270,7 +280,7 @@ static void watch_directory(struct clusters *c)
         log_debug("Can't watch %s: %s", c->home->profiles.path, uv_strerror(r));
 }
 
-int clusters_new(struct loop *loop, const struct home *home, const char *only,
+int clusters_new(struct loop *loop, const struct home *home, const char *const *only,
                  const struct clusters_events *events, void *arg, struct clusters **ret,
                  struct diag *d)
 {
@@ -283,9 +293,8 @@ int clusters_new(struct loop *loop, const struct home *home, const char *only,
     c->arg = arg;
     list_init(&c->dead);
     defer_init(&c->bury, bury, c);
-    int r = only != NULL ? str_copy(c->only, sizeof(c->only), only) : 0;
-    if (r == 0)
-        r = timer_init(&c->again, loop, on_again, c);
+    c->only = only;
+    int r = timer_init(&c->again, loop, on_again, c);
     if (r < 0) {
         mem_free(c);
         return diag_set(d, r, 0, "Failed to read the profiles: %s", err_text(r));

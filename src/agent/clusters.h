@@ -32,9 +32,9 @@ struct clusters_events {
     void (*on_change)(void *arg);
 };
 
-/* only: the one profile to use; NULL: all. home is borrowed. Having none is no error here. A damaged profile is logged and
+/* only: the profiles to use, ended by NULL; NULL: all. only and home are borrowed. Having none is no error here. A damaged profile is logged and
  * left out. */
-int clusters_new(struct loop *loop, const struct home *home, const char *only,
+int clusters_new(struct loop *loop, const struct home *home, const char *const *only,
                  const struct clusters_events *events, void *arg, struct clusters **ret,
                  struct diag *d);
 /* NULL is fine. */

@@ -18,6 +18,8 @@ struct connection_log {
     struct list open_list;
     struct list ended;
     size_t ended_count;
+    connection_watch_fn *watch; /* NULL: nobody */
+    void *watch_arg;
 };
 
 static const char *const verdict_names[] = {
@@ -76,6 +78,12 @@ static void free_list(struct list *l)
 static struct slice id_key(const uint64_t *id)
 {
     return slice_of(id, sizeof(*id));
+}
+
+void connection_log_watch(struct connection_log *log, connection_watch_fn *watch, void *arg)
+{
+    log->watch = watch;
+    log->watch_arg = arg;
 }
 
 /* Cut to what fits; the text came from outside. */
@@ -158,12 +166,23 @@ static void write_down(struct connection_log *log, struct connection *c)
               (unsigned)c->program.pid, connection_verdict_name(c->verdict),
               c->reason[0] != '\0' ? ": " : "", c->reason, (unsigned long long)c->bytes_up,
               (unsigned long long)c->bytes_down);
+    if (log->watch != NULL)
+        log->watch(log->watch_arg, c);
 }
 
 /* Ended ones whose program is still being looked for are written when it is known. */
 static bool is_complete(const struct connection *c)
 {
     return c->program_known || c->inode == 0;
+}
+
+static void show_open(struct connection_log *log, struct connection *c)
+{
+    if (c->shown || c->verdict != STILE__VNET__V1__VERDICT__VERDICT_ESTABLISHED || !is_complete(c))
+        return;
+    c->shown = true;
+    if (log->watch != NULL)
+        log->watch(log->watch_arg, c);
 }
 
 /* Nobody will find its program any more. */
@@ -207,8 +226,10 @@ static void end(struct connection_log *log, struct connection *c)
 static void on_programs(void *arg)
 {
     struct connection_log *log = arg;
-    LIST_FOR_EACH (n, &log->open_list)
+    LIST_FOR_EACH (n, &log->open_list) {
         look_up_program(log, LIST_ENTRY(n, struct connection, node));
+        show_open(log, LIST_ENTRY(n, struct connection, node));
+    }
     LIST_FOR_EACH (n, &log->ended) {
         struct connection *c = LIST_ENTRY(n, struct connection, node);
         if (is_complete(c))
@@ -235,8 +256,12 @@ void connection_log_report(struct connection_log *log, const Stile__Vnet__V1__Co
     c->ended_us = r->ended_us;
     if (c->ended_us == 0 && c->verdict != STILE__VNET__V1__VERDICT__VERDICT_ESTABLISHED)
         c->ended_us = clock_wall_us();
-    if (c->ended_us != 0)
+    if (c->ended_us != 0) {
         end(log, c);
+    } else {
+        look_up_program(log, c);
+        show_open(log, c);
+    }
 }
 
 static void end_now(struct connection_log *log, struct connection *c,
@@ -255,7 +280,7 @@ void connection_log_end_all(struct connection_log *log, const char *reason)
                 STILE__VNET__V1__VERDICT__VERDICT_FAILED, reason);
 }
 
-void connection_log_end_session(struct connection_log *log)
+void connection_log_end_session(struct connection_log *log, const char *reason)
 {
     LIST_FOR_EACH (n, &log->open_list) {
         struct connection *c = LIST_ENTRY(n, struct connection, node);
@@ -263,7 +288,7 @@ void connection_log_end_session(struct connection_log *log)
         end_now(log, c,
                 open ? STILE__VNET__V1__VERDICT__VERDICT_CLOSED
                      : STILE__VNET__V1__VERDICT__VERDICT_CLIENT_GONE,
-                "the program has ended");
+                reason);
     }
 }
 

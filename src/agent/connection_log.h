@@ -25,6 +25,7 @@ struct connection {
     bool program_known;
     Stile__Vnet__V1__Verdict verdict;
     char reason[256];
+    bool shown;     /* as open, to the one who watches */
     bool explained; /* the reason is ours, see connection_log_explain */
     uint64_t bytes_up;
     uint64_t bytes_down;
@@ -37,6 +38,10 @@ struct connection_log;
 
 /* home: borrowed; NULL: no file. */
 int connection_log_new(struct loop *loop, const struct home *home, struct connection_log **ret);
+/* Told of each connection when it is established and when it has ended (ended_us isn't 0); in both cases once its program
+ * is known or known not to be found. One watcher. */
+typedef void connection_watch_fn(void *arg, const struct connection *c);
+void connection_log_watch(struct connection_log *log, connection_watch_fn *watch, void *arg);
 /* Writes what is left. NULL is fine. */
 void connection_log_free(struct connection_log *log);
 
@@ -52,8 +57,8 @@ void connection_log_report(struct connection_log *log,
                            const Stile__Vnet__V1__ConnectionReport *report);
 /* The engine is gone: its connections have ended with this reason. */
 void connection_log_end_all(struct connection_log *log, const char *reason);
-/* The session's program has ended, and its connections with it: that is no failure. */
-void connection_log_end_session(struct connection_log *log);
+/* The session has ended as it should ("the program has ended"), and its connections with it: that is no failure. */
+void connection_log_end_session(struct connection_log *log, const char *reason);
 
 size_t connection_log_open_count(const struct connection_log *log);
 /* Oldest first: ended ones, then open ones. */

@@ -112,9 +112,23 @@ static void list_connections(struct rpc_call *call, const ProtobufCMessage *mess
     mem_free((void *)l.pointers);
 }
 
+static void stop(struct rpc_call *call, const ProtobufCMessage *message UNUSED, void *arg)
+{
+    struct conn *c = arg;
+    const struct control_server_config *config = &c->server->config;
+    Stile__Agent__V1__StopResponse reply = STILE__AGENT__V1__STOP_RESPONSE__INIT;
+    if (config->stop == NULL) {
+        rpc_call_fail(call, RPC_FAILED_PRECONDITION, "This session ends with its program");
+        return;
+    }
+    rpc_call_reply(call, &reply.base);
+    config->stop(config->arg);
+}
+
 static const struct rpc_handler handlers[] = {
     {&control_get_status, get_status},
     {&control_list_connections, list_connections},
+    {&control_stop, stop},
 };
 
 static int conn_new(struct control_server *s, int fd)

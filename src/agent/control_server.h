@@ -17,6 +17,8 @@ struct control_server_config {
     void (*status)(void *arg,
                    void (*reply)(void *reply_arg, const Stile__Agent__V1__GetStatusResponse *s),
                    void *reply_arg);
+    /* The session is to end. NULL: it can't be asked for (`stile run` ends with its program). */
+    void (*stop)(void *arg);
     void *arg;
 };
 

@@ -208,9 +208,12 @@ static void dial_resolver(struct dial_service *d, const struct channel_dial_reso
         answer(d, q->id, ERR_NOTFOUND, "There is no such resolver", -1);
         return;
     }
-    /* The network may be another by now: what the file says counts. */
-    resolvers_load(RESOLV_CONF_PATH, &r);
-    const char *addr = r.addrs[MIN((size_t)q->index, r.count - 1)];
+    const char *addr = d->config.setup->resolvers[q->index];
+    if (!d->config.resolvers_of_setup) {
+        /* The network may be another by now: what the file says counts. */
+        resolvers_load(RESOLV_CONF_PATH, &r);
+        addr = r.addrs[MIN((size_t)q->index, r.count - 1)];
+    }
     if (q->transport == CHANNEL_TCP) {
         dial_start_to(d, q->id, addr, DNS_PORT);
         return;
@@ -292,6 +295,16 @@ int dial_service_new(int fd, const struct dial_service_config *config, struct di
     watch(d);
     *ret = STEAL(d);
     return 0;
+}
+
+void dial_service_resolvers_changed(struct dial_service *d)
+{
+    const struct channel_setup *setup = d->config.setup;
+    union channel_message m;
+    channel_init(&m, CHANNEL_RESOLVERS);
+    m.resolvers.resolver_count = setup->resolver_count;
+    memcpy(m.resolvers.resolvers, setup->resolvers, sizeof(m.resolvers.resolvers));
+    queue(d, &m, -1);
 }
 
 void dial_service_free(struct dial_service *d)

@@ -31,6 +31,7 @@ struct proxy {
     struct notices notices;
     struct listener *listener;
     char profile[PROFILE_NAME_SIZE];
+    const char *profiles[2]; /* that one, ended by NULL */
     char app[PROFILE_NAME_SIZE];
     char public_name[PROFILE_HOST_SIZE];
     uint16_t app_port;
@@ -391,8 +392,9 @@ static int start(struct proxy *p, const struct proxy_config *config, uint16_t *r
     int r = home_open(config->home, &p->home, d);
     if (r == 0)
         r = profile_choose(&p->home, config->profile, p->profile, d);
+    p->profiles[0] = p->profile;
     if (r == 0)
-        r = clusters_new(p->loop, &p->home, p->profile, &events, p, &p->clusters, d);
+        r = clusters_new(p->loop, &p->home, p->profiles, &events, p, &p->clusters, d);
     if (r < 0)
         return r;
     p->directory = gateway_directory(p->clusters);

@@ -1,4 +1,5 @@
-/* stile engine (hidden): what `stile run` starts to read packets and speak TLS. It serves nobody and ends with its agent. */
+/* stile engine (hidden): what `stile run` and the broker start to read packets and speak TLS. It serves nobody and ends with its
+ * agent, and with the process that started it. */
 #include "engine/engine.h"
 
 #include "base/log.h"
@@ -16,6 +17,8 @@ static int run_engine(struct cli *cli)
 
     process_set_name("stile-engine");
     log_setup("engine", cli->verbose ? LOG_DEBUG : LOG_WARN, log_format());
+    if (process_end_with_parent((uint32_t)cli_number(cli, "parent", 0)) < 0)
+        return CLI_FAILED; /* nobody is left to be told */
     if (engine_run(&config, &d) == 0)
         return CLI_OK;
     /* Whose end it was that ended us, that one says why. */
@@ -34,6 +37,11 @@ static const struct option options[] = {
      .value_name = "N",
      .help = "Where connected sockets come from",
      .required = true},
+    {.name = "parent",
+     .kind = OPTION_NUMBER,
+     .value_name = "PID",
+     .help = "Who started it",
+     .max = UINT32_MAX},
     {.name = "device-fd",
      .kind = OPTION_NUMBER,
      .value_name = "N",
@@ -45,7 +53,7 @@ static const struct option options[] = {
 const struct command command_engine = {
     .name = "engine",
     .group = "More",
-    .summary = "Carry the bytes of a session (started by `stile run`)",
+    .summary = "Carry the bytes of a session (started by `stile run` and the broker)",
     .options = options,
     .hidden = true,
     .run = run_engine,

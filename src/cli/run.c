@@ -47,6 +47,7 @@ struct run {
     int signal_fd;
     int pairs[PAIR_COUNT][2];     /* -1 when closed or given away */
     char home[PRIVATE_PATH_SIZE]; /* hidden from the program */
+    const char *profiles[2];      /* the one that was asked for, ended by NULL */
     int status;                   /* of the launcher */
     bool engine_lost;             /* before the launcher's end */
     char lost_why[256];           /* empty once it was said */
@@ -303,11 +304,14 @@ static int make_agent(struct run *r)
 {
     static const struct agent_events events = {.on_engine_gone = on_engine_gone};
     CLEANUP(mem_freep) char *command = command_text(r->cli);
+    const char *profile = cli_text(r->cli, "profile");
+
+    r->profiles[0] = profile;
     struct agent_config config = {
         .home = r->cli->home,
-        .mode = "run",
+        .mode = AGENT_RUN,
         .command = command,
-        .profile = cli_text(r->cli, "profile"),
+        .profiles = profile != NULL ? r->profiles : NULL,
         .no_ipv4 = cli_flag(r->cli, "ipv6-only"),
         .no_ipv6 = cli_flag(r->cli, "ipv4-only"),
     };

@@ -185,13 +185,24 @@ static void on_setup(void *arg, const struct channel_setup *setup)
     begin(c);
 }
 
+static void on_resolvers(void *arg, const struct channel_resolvers *resolvers)
+{
+    struct control *c = arg;
+    c->setup.resolver_count = resolvers->resolver_count;
+    memcpy(c->setup.resolvers, resolvers->resolvers, sizeof(c->setup.resolvers));
+    if (c->resolver != NULL)
+        resolver_set_upstreams(c->resolver, resolvers->resolver_count);
+    for (uint32_t i = 0; i < resolvers->resolver_count; i++)
+        log_debug("resolver %s", resolvers->resolvers[i]);
+}
+
 static void on_dialer_closed(void *arg, int err)
 {
     finish(arg, err, "The agent closed the dial channel");
 }
 
-static const struct dial_channel_events dial_channel_events = {.on_setup = on_setup,
-                                                               .on_closed = on_dialer_closed};
+static const struct dial_channel_events dial_channel_events = {
+    .on_setup = on_setup, .on_resolvers = on_resolvers, .on_closed = on_dialer_closed};
 
 /* ---- life ---- */
 

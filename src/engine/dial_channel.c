@@ -165,6 +165,10 @@ static int on_message(struct dial_channel *d, const union channel_message *m, in
         d->events->on_setup(d->arg, &m->setup);
         return 0;
     }
+    if (m->header.type == CHANNEL_RESOLVERS && d->setup_seen) {
+        d->events->on_resolvers(d->arg, &m->resolvers);
+        return 0;
+    }
     return ERR_PROTOCOL;
 }
 

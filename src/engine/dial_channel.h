@@ -7,8 +7,8 @@
 #ifndef STILE_ENGINE_DIAL_CHANNEL_H
 #define STILE_ENGINE_DIAL_CHANNEL_H
 
-#include "platform/channel.h"
 #include "loop/loop.h"
+#include "platform/channel.h"
 
 #define DIAL_CHANNEL_TIMEOUT_MS  30000
 #define DIAL_CHANNEL_PENDING_MAX 4096
@@ -20,6 +20,8 @@ typedef void dial_channel_done(void *arg, int err, int fd, const char *reason);
 
 struct dial_channel_events {
     void (*on_setup)(void *arg, const struct channel_setup *setup); /* once */
+    /* Later, any number of times: these take the place of the setup's. */
+    void (*on_resolvers)(void *arg, const struct channel_resolvers *resolvers);
     void (*on_closed)(void *arg, int err); /* once: the agent is gone, or broke the rules */
 };
 
@@ -32,7 +34,7 @@ void dial_channel_free(struct dial_channel *d);
 /* 0 or ERR_CLOSED, ERR_LIMIT, ERR_TOOBIG (profile). ret_id (may be NULL) is for dial_channel_cancel. */
 int dial_channel_gateway(struct dial_channel *d, const char *profile, dial_channel_done *done,
                          void *arg, uint32_t *ret_id);
-/* index: into the setup's resolvers; a UDP socket comes connected too. */
+/* index: into the resolvers; a UDP socket comes connected too. */
 int dial_channel_resolver(struct dial_channel *d, uint32_t index, enum channel_transport transport,
                           dial_channel_done *done, void *arg, uint32_t *ret_id);
 /* No callback will come; a socket that arrives later is closed. */

@@ -90,14 +90,18 @@ void question_retry(struct question *q, int err)
     struct resolver *r = q->resolver;
 
     detach(q);
-    if (q->tries >= TRIES_MAX || r->freed) {
+    if (q->tries >= TRIES_MAX || r->freed || r->upstream_count == 0) {
         finish(q, r->freed ? ERR_CANCELED : err, slice_of(NULL, 0));
         return;
     }
-    if (q->tcp)
+    if (q->generation != r->generation) {
+        q->generation = r->generation;
+        q->upstream = r->preferred;
+    } else if (q->tcp) {
         q->tcp = false;
-    else
+    } else {
         q->upstream = (q->upstream + 1) % r->upstream_count;
+    }
     start_try(q);
 }
 
@@ -113,7 +117,7 @@ bool question_answer(struct question *q, uint8_t *bytes, size_t len)
         question_retry(q, ERR_UNREACHABLE);
         return true;
     }
-    if (!refusal)
+    if (!refusal && q->generation == q->resolver->generation)
         q->resolver->preferred = q->upstream;
     dns_set_id(bytes, q->asker_id);
     memcpy(bytes + DNS_HEADER_SIZE, q->original, q->question_len);
@@ -142,6 +146,7 @@ static struct question *question_new(struct resolver *r, struct slice message,
     q->question_len = question.len;
     q->asker_id = (uint16_t)(message.data[0] << 8 | message.data[1]);
     q->upstream = r->preferred;
+    q->generation = r->generation;
     random_bytes(random, sizeof(random));
     dns_randomise_case(q->message + DNS_HEADER_SIZE, q->question_len, random);
     list_init(&q->trying);
@@ -187,7 +192,7 @@ int resolver_new(struct loop *loop, unsigned upstreams, const struct resolver_op
     r->refs = 1; /* the timer's, given back when it has closed */
     list_init(&r->questions);
     list_init(&r->trying);
-    for (unsigned i = 0; i < upstreams; i++) {
+    for (unsigned i = 0; i < RESOLVER_UPSTREAMS_MAX; i++) {
         r->upstreams[i].resolver = r;
         r->upstreams[i].index = i;
         list_init(&r->upstreams[i].opening);
@@ -196,6 +201,21 @@ int resolver_new(struct loop *loop, unsigned upstreams, const struct resolver_op
     r->timer.data = r;
     *ret = r;
     return 0;
+}
+
+void resolver_set_upstreams(struct resolver *r, unsigned upstreams)
+{
+    for (unsigned i = 0; i < RESOLVER_UPSTREAMS_MAX; i++) {
+        for (unsigned k = 0; k < PORTS_PER_UPSTREAM; k++) {
+            if (r->upstreams[i].ports[k] != NULL)
+                port_retire(r->upstreams[i].ports[k]);
+        }
+    }
+    LIST_FOR_EACH (node, &r->questions)
+        LIST_ENTRY(node, struct question, all)->tries = 0;
+    r->generation++;
+    r->preferred = 0;
+    r->upstream_count = MIN(upstreams, (unsigned)RESOLVER_UPSTREAMS_MAX);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -210,7 +230,7 @@ void resolver_free(struct resolver *r)
     r->freed = true;
     LIST_FOR_EACH (node, &r->questions)
         finish(LIST_ENTRY(node, struct question, all), ERR_CANCELED, slice_of(NULL, 0));
-    for (unsigned i = 0; i < r->upstream_count; i++) {
+    for (unsigned i = 0; i < RESOLVER_UPSTREAMS_MAX; i++) {
         for (unsigned k = 0; k < PORTS_PER_UPSTREAM; k++) {
             if (r->upstreams[i].ports[k] != NULL)
                 port_close(r->upstreams[i].ports[k]);

@@ -35,6 +35,10 @@ struct resolver;
 int resolver_new(struct loop *loop, unsigned upstreams, const struct resolver_ops *ops, void *arg,
                  struct resolver **ret);
 
+/* Other upstreams from now on (at most RESOLVER_UPSTREAMS_MAX): sockets are opened anew. Questions under way still take an
+ * answer from where they were asked, and what isn't answered there in time is asked of the new ones, as often as a new question. */
+void resolver_set_upstreams(struct resolver *r, unsigned upstreams);
+
 /* Questions under way end with ERR_CANCELED; the memory goes with the last handle's close. */
 void resolver_free(struct resolver *r);
 

@@ -22,6 +22,7 @@ struct question {
     uint64_t deadline_ns; /* of this try */
     unsigned tries;
     unsigned upstream;
+    unsigned generation;    /* of the upstreams that `upstream` is one of */
     bool tcp;               /* this try is by TCP */
     struct port *port;      /* whose table holds it, or NULL */
     struct tcp_try *stream; /* or NULL */
@@ -49,7 +50,8 @@ struct resolver {
     void *ops_arg;
     uv_timer_t timer;
     unsigned upstream_count;
-    unsigned preferred; /* the upstream that answered last */
+    unsigned generation; /* of upstreams: changes with the list */
+    unsigned preferred;  /* the upstream that answered last */
     struct upstream upstreams[RESOLVER_UPSTREAMS_MAX];
     struct list questions;
     struct list trying; /* by deadline: every try waits equally long */
@@ -70,6 +72,7 @@ void question_retry(struct question *q, int err);
 void port_send(struct upstream *u, struct question *q);
 void port_forget(struct question *q); /* takes the question out of its port */
 void port_close(struct port *p);      /* its questions must be gone */
+void port_retire(struct port *p);     /* no new questions; closes after the last answer */
 
 /* TCP: opens, sends, reads one answer. */
 void tcp_try_start(struct upstream *u, struct question *q);

@@ -44,6 +44,13 @@ void port_close(struct port *p)
         uv_close((uv_handle_t *)&p->udp, on_closed);
 }
 
+void port_retire(struct port *p)
+{
+    retire(p);
+    if (p->questions.count == 0)
+        port_close(p);
+}
+
 void port_forget(struct question *q)
 {
     struct port *p = STEAL(q->port);

@@ -12,6 +12,7 @@ static_assert(sizeof(struct channel_dial_resolver) == 20, "no padding");
 static_assert(sizeof(struct channel_dialed) == 136, "no padding");
 static_assert(sizeof(struct channel_setup) == 604, "no padding");
 static_assert(sizeof(struct channel_device) == 72, "no padding");
+static_assert(sizeof(struct channel_resolvers) == 524, "no padding");
 
 static bool text_ok(const char *text, size_t size)
 {
@@ -37,21 +38,33 @@ static bool dialed_ok(const union channel_message *m)
            text_ok(m->dialed.reason, CHANNEL_REASON_SIZE);
 }
 
+static bool resolver_texts_ok(uint32_t count,
+                              const char texts[CHANNEL_RESOLVERS_MAX][CHANNEL_RESOLVER_SIZE])
+{
+    if (count > CHANNEL_RESOLVERS_MAX)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (!text_ok(texts[i], CHANNEL_RESOLVER_SIZE))
+            return false;
+    return true;
+}
+
+static bool resolvers_ok(const union channel_message *m)
+{
+    return resolver_texts_ok(m->resolvers.resolver_count, m->resolvers.resolvers);
+}
+
 static bool setup_ok(const union channel_message *m)
 {
     const struct channel_setup *s = &m->setup;
     if ((s->flags & ~(CHANNEL_SETUP_NO_IPV4 | CHANNEL_SETUP_NO_IPV6)) != 0)
         return false;
-    if (s->range_count < 1 || s->range_count > CHANNEL_RANGES_MAX ||
-        s->resolver_count > CHANNEL_RESOLVERS_MAX)
+    if (s->range_count < 1 || s->range_count > CHANNEL_RANGES_MAX)
         return false;
     for (uint32_t i = 0; i < s->range_count; i++)
         if (s->ranges[i].bits < 8 || s->ranges[i].bits > 30)
             return false;
-    for (uint32_t i = 0; i < s->resolver_count; i++)
-        if (!text_ok(s->resolvers[i], CHANNEL_RESOLVER_SIZE))
-            return false;
-    return true;
+    return resolver_texts_ok(s->resolver_count, s->resolvers);
 }
 
 static bool device_ok(const union channel_message *m)
@@ -72,6 +85,7 @@ static const struct kind {
     [CHANNEL_DIALED] = {sizeof(struct channel_dialed), dialed_ok},
     [CHANNEL_SETUP] = {sizeof(struct channel_setup), setup_ok},
     [CHANNEL_DEVICE] = {sizeof(struct channel_device), device_ok},
+    [CHANNEL_RESOLVERS] = {sizeof(struct channel_resolvers), resolvers_ok},
 };
 
 static const struct kind *kind_of(const struct channel_header *h)

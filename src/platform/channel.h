@@ -1,8 +1,8 @@
 /* The two local channels of an engine: SOCK_SEQPACKET pairs made before it starts.
  *
- *   dial channel    engine ⇄ agent     connected sockets to gateways and resolvers, and the
- * session's setup device channel  launcher → engine  the TUN's queues and the sock_diag socket; one
- * message, then it is closed
+ *   dial channel    engine ⇄ agent     the session's setup, connected sockets to gateways and resolvers, changed resolvers
+ *   device channel  launcher → engine  the TUN's queues and the sock_diag socket; one message, then it is closed. In system
+ *                                      mode the broker is the launcher
  *
  * Every message is one fixed struct of one exact size: version and type first, integers in host
  * order, no pointers, unused bytes zero, texts NUL-terminated. Both ends are the same executable,
@@ -29,8 +29,9 @@ enum channel_type {
     CHANNEL_DIAL_RESOLVER = 2, /* engine → agent */
     CHANNEL_DIALED = 3, /* agent → engine: the answer to either, with the id of the question; one fd
                            if err is 0 */
-    CHANNEL_SETUP = 4,  /* agent → engine: once, first */
-    CHANNEL_DEVICE = 5, /* launcher → engine: sock_diag fd, then queue_count queue fds */
+    CHANNEL_SETUP = 4,     /* agent → engine: once, first */
+    CHANNEL_DEVICE = 5,    /* launcher → engine: sock_diag fd, then queue_count queue fds */
+    CHANNEL_RESOLVERS = 6, /* agent → engine: any time after SETUP */
 };
 
 struct channel_header {
@@ -49,7 +50,7 @@ enum channel_transport { CHANNEL_UDP = 0, CHANNEL_TCP = 1 };
 struct channel_dial_resolver {
     struct channel_header header;
     uint32_t id;
-    uint32_t index;     /* into channel_setup.resolvers */
+    uint32_t index;     /* into the resolvers of SETUP or of the last RESOLVERS */
     uint32_t transport; /* enum channel_transport */
 };
 
@@ -81,6 +82,13 @@ struct channel_setup {
                   [CHANNEL_RESOLVER_SIZE]; /* "10.0.0.1", for the log: the agent dials them */
 };
 
+/* Replaces the setup's list: sockets that are asked for from now on are of these. */
+struct channel_resolvers {
+    struct channel_header header;
+    uint32_t resolver_count;
+    char resolvers[CHANNEL_RESOLVERS_MAX][CHANNEL_RESOLVER_SIZE];
+};
+
 #define CHANNEL_DEVICE_VNET_HDR                                                                    \
     1u /* 10-byte virtio_net_hdr before each packet, little-endian; checksums may be partial */
 #define CHANNEL_DEVICE_TSO 2u /* the kernel may send us TSO superpackets and takes ours */
@@ -104,6 +112,7 @@ union channel_message {
     struct channel_dialed dialed;
     struct channel_setup setup;
     struct channel_device device;
+    struct channel_resolvers resolvers;
 };
 
 /* All zero, with version and type. */

@@ -36,6 +36,13 @@ int process_kill(struct process *p, int signal); /* ended already: nothing */
 /* Kills it (SIGKILL) if it hasn't ended; frees. NULL does nothing. */
 void process_free(struct process *p);
 
+/* This process is killed when its parent, or the thread of it that started us, dies. parent: the pid it should have; 0: not
+ * known. ERR_CLOSED: it has died already. */
+int process_end_with_parent(uint32_t parent);
+
+/* Waits for the end of a process that need not be our child. ERR_NOTFOUND: there is none; ERR_TIMEOUT. Blocks. */
+int process_wait_end(uint32_t pid, int timeout_ms);
+
 /* The name that ps and top show for this process; at most 15 characters count. */
 void process_set_name(const char *name);
 

@@ -48,6 +48,8 @@ METHOD(control_get_status, CONTROL, "GetStatus", stile__agent__v1__get_status_re
 METHOD(control_list_connections, CONTROL, "ListConnections",
        stile__agent__v1__list_connections_request, stile__agent__v1__list_connections_response,
        false);
+METHOD(control_stop, CONTROL, "Stop", stile__agent__v1__stop_request,
+       stile__agent__v1__stop_response, false);
 
 #define ACCESS "stile.access.v1.AccessService"
 

@@ -19,6 +19,7 @@ extern const struct rpc_method client_application_watch_target_configuration;
 /* stile.agent.v1.ControlService: the agent serves, the user's commands call */
 extern const struct rpc_method control_get_status;
 extern const struct rpc_method control_list_connections;
+extern const struct rpc_method control_stop;
 
 /* stile.access.v1.AccessService: the gateway serves, the agent calls */
 extern const struct rpc_method access_log_in;

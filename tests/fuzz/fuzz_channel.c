@@ -7,6 +7,7 @@ static const size_t sizes[] = {
     [CHANNEL_DIALED] = sizeof(struct channel_dialed),
     [CHANNEL_SETUP] = sizeof(struct channel_setup),
     [CHANNEL_DEVICE] = sizeof(struct channel_device),
+    [CHANNEL_RESOLVERS] = sizeof(struct channel_resolvers),
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

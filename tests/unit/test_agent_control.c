@@ -54,7 +54,7 @@ static void on_engine_gone(void *arg, const char *reason)
 static int start_agent(struct fixture *f, struct agent **agent, struct diag *d)
 {
     static const struct agent_events events = {.on_engine_gone = on_engine_gone};
-    const struct agent_config config = {.home = f->path, .mode = "run", .command = "psql -h pg"};
+    const struct agent_config config = {.home = f->path, .mode = AGENT_RUN, .command = "psql -h pg"};
     return agent_new(&f->loop, &config, &events, f, agent, d);
 }
 

@@ -156,7 +156,7 @@ static void test_version_and_type_are_checked(void **state)
     m.header.version = CHANNEL_VERSION + 1;
     assert_int_equal(channel_check(bytes, 0), ERR_PROTOCOL);
     m.header.version = CHANNEL_VERSION;
-    const uint32_t types[] = {0, 6, UINT32_MAX};
+    const uint32_t types[] = {0, CHANNEL_RESOLVERS + 1, UINT32_MAX};
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
         m.header.type = types[i];
         assert_int_equal(channel_check(bytes, 0), ERR_PROTOCOL);
@@ -183,6 +183,27 @@ static void test_setup_counts_and_ranges_are_bounded(void **state)
     assert_int_equal(channel_check(bytes, 0), ERR_PROTOCOL);
     m.setup.resolver_count = 0;
     m.setup.flags = 4;
+    assert_int_equal(channel_check(bytes, 0), ERR_PROTOCOL);
+}
+
+static void test_resolvers_are_bounded_and_printable(void **state)
+{
+    (void)state;
+    union channel_message m;
+    channel_init(&m, CHANNEL_RESOLVERS);
+    struct slice bytes = slice_of(&m, sizeof(m.resolvers));
+    assert_int_equal(channel_check(bytes, 0), 0); /* none is fine */
+    assert_int_equal(channel_check(bytes, 1), ERR_PROTOCOL);
+    m.resolvers.resolver_count = CHANNEL_RESOLVERS_MAX;
+    assert_int_equal(channel_check(bytes, 0), 0);
+    m.resolvers.resolver_count = CHANNEL_RESOLVERS_MAX + 1;
+    assert_int_equal(channel_check(bytes, 0), ERR_PROTOCOL);
+    m.resolvers.resolver_count = 1;
+    memset(m.resolvers.resolvers[0], '1', CHANNEL_RESOLVER_SIZE);
+    assert_int_equal(channel_check(bytes, 0), ERR_PROTOCOL);
+    m.resolvers.resolvers[0][CHANNEL_RESOLVER_SIZE - 1] = '\0';
+    assert_int_equal(channel_check(bytes, 0), 0);
+    m.resolvers.resolvers[0][1] = '\033';
     assert_int_equal(channel_check(bytes, 0), ERR_PROTOCOL);
 }
 
@@ -236,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_texts_end_and_are_printable),
         cmocka_unit_test(test_version_and_type_are_checked),
         cmocka_unit_test(test_setup_counts_and_ranges_are_bounded),
+        cmocka_unit_test(test_resolvers_are_bounded_and_printable),
         cmocka_unit_test(test_device_brings_its_queues),
         cmocka_unit_test_setup_teardown(test_an_invalid_message_is_not_sent, setup_pair,
                                         teardown_pair),

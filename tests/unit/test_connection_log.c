@@ -237,7 +237,7 @@ static void the_programs_end_is_no_failure_of_its_connections(void **state)
     struct seen seen = {0};
     report_init(&r, 1, STILE__VNET__V1__VERDICT__VERDICT_ESTABLISHED);
     connection_log_report(f->log, &r.message);
-    connection_log_end_session(f->log);
+    connection_log_end_session(f->log, "the program has ended");
     connection_log_each(f->log, note, &seen);
     assert_int_equal(connection_log_open_count(f->log), 0);
     assert_int_equal(seen.count, 1);

@@ -23,6 +23,7 @@ struct world {
     struct dial_channel *channel;
     int agent;
     unsigned setups;
+    unsigned resolvers; /* of the last message */
     unsigned closed;
     int closed_err;
 };
@@ -46,6 +47,12 @@ static void on_setup(void *arg, const struct channel_setup *setup)
     w.setups++;
 }
 
+static void on_resolvers(void *arg, const struct channel_resolvers *resolvers)
+{
+    (void)arg;
+    w.resolvers = resolvers->resolver_count;
+}
+
 static void on_closed(void *arg, int err)
 {
     (void)arg;
@@ -53,7 +60,8 @@ static void on_closed(void *arg, int err)
     w.closed_err = err;
 }
 
-static const struct dial_channel_events events = {.on_setup = on_setup, .on_closed = on_closed};
+static const struct dial_channel_events events = {
+    .on_setup = on_setup, .on_resolvers = on_resolvers, .on_closed = on_closed};
 
 static void turn(void)
 {
@@ -213,6 +221,25 @@ static void a_second_setup_ends_the_channel(void **state)
     assert_int_equal(w.closed_err, ERR_PROTOCOL);
 }
 
+static void send_resolvers(uint32_t count)
+{
+    union channel_message m;
+    channel_init(&m, CHANNEL_RESOLVERS);
+    m.resolvers.resolver_count = count;
+    assert_int_equal(channel_send(w.agent, &m, NULL, 0), 0);
+    turn();
+}
+
+static void resolvers_may_change_any_time_after_the_setup(void **state)
+{
+    (void)state;
+    send_resolvers(3);
+    assert_int_equal(w.resolvers, 3);
+    send_resolvers(1);
+    assert_int_equal(w.resolvers, 1);
+    assert_int_equal(w.closed, 0);
+}
+
 static void freeing_fails_what_waits(void **state)
 {
     (void)state;
@@ -262,6 +289,7 @@ int main(void)
         TEST(the_agents_end_fails_what_waits),
         TEST(a_message_that_has_no_place_here_ends_the_channel),
         TEST(a_second_setup_ends_the_channel),
+        TEST(resolvers_may_change_any_time_after_the_setup),
         TEST(freeing_fails_what_waits),
         TEST(many_dials_at_once_are_all_asked),
         TEST(a_profile_that_is_too_long_is_the_callers_mistake),

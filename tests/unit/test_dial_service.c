@@ -78,6 +78,7 @@ static int setup(void **state)
     const struct dial_service_config config = {.loop = &f.loop,
                                                .clusters = f.clusters,
                                                .setup = &f.setup,
+                                               .resolvers_of_setup = true,
                                                .on_closed = on_closed,
                                                .arg = &f};
     return dial_service_new(pair[0], &config, &f.service);
@@ -222,6 +223,30 @@ static void a_resolver_that_was_not_offered_is_refused(void **state)
     assert_int_equal(dialed(f, 11, &fd, reason), ERR_NOTFOUND);
 }
 
+static void changed_resolvers_are_told_and_dialled(void **state)
+{
+    struct fixture *f = *state;
+    union channel_message m;
+    int fds[CHANNEL_FDS_MAX] = {-1};
+    struct sockaddr_in peer;
+    socklen_t len = sizeof(peer);
+    take_setup(f);
+    f->setup.resolver_count = 2;
+    assert_int_equal(str_copy(f->setup.resolvers[1], CHANNEL_RESOLVER_SIZE, "127.0.0.77"), 0);
+    dial_service_resolvers_changed(f->service);
+    assert_int_equal(receive(f, &m, fds), 0);
+    assert_int_equal(m.header.type, CHANNEL_RESOLVERS);
+    assert_int_equal(m.resolvers.resolver_count, 2);
+    assert_string_equal(m.resolvers.resolvers[1], "127.0.0.77");
+    ask_resolver(f, 5, 1, CHANNEL_UDP);
+    int fd = -1;
+    char reason[CHANNEL_REASON_SIZE];
+    assert_int_equal(dialed(f, 5, &fd, reason), 0);
+    assert_int_equal(getpeername(fd, (struct sockaddr *)&peer, &len), 0);
+    assert_int_equal(ntohl(peer.sin_addr.s_addr), 0x7f00004d);
+    close(fd);
+}
+
 static void turn_until_closed(struct fixture *f)
 {
     uint64_t end = clock_mono_ns() + 5 * NS_PER_S;
@@ -269,6 +294,7 @@ int main(void)
         WITH(a_profile_that_is_not_there_is_not_dialled),
         WITH(a_gateway_that_is_down_is_told_with_the_reason),
         WITH(a_resolver_gets_a_connected_udp_socket),
+        WITH(changed_resolvers_are_told_and_dialled),
         WITH(a_resolver_that_was_not_offered_is_refused),
         WITH(the_engines_end_is_noticed),
         WITH(a_message_of_another_length_ends_the_channel),

@@ -29,6 +29,7 @@ struct world {
     struct resolver *resolver;
     struct dns_server *server;
     struct upstream_double upstreams[2];
+    unsigned first; /* the one that index 0 leads to */
     unsigned agent_asked;
     int agent_says; /* 0: an app; else the error */
     bool web;       /* the app is a web app */
@@ -171,6 +172,7 @@ static void open_socket(void *arg, unsigned index, bool tcp, resolver_opened don
     struct sockaddr_in a;
     int fd = socket(AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
 
+    index = (w->first + index) % ARRAY_LEN(w->upstreams);
     assert_int_equal(uv_ip4_addr("127.0.0.1", w->upstreams[index].port, &a), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
     done(done_arg, 0, fd);
@@ -447,6 +449,70 @@ static void test_a_failing_upstream_is_asked_only_once_before_the_next(void **st
     assert_int_equal(w->upstreams[1].asked, 1);
 }
 
+static void use_second_alone(struct world *w)
+{
+    w->first = 1;
+    resolver_set_upstreams(w->resolver, 1);
+}
+
+static void await_reply(struct world *w)
+{
+    uint64_t end = clock_mono_ns() + 8 * NS_PER_S;
+
+    while (w->replies == 0 && clock_mono_ns() < end)
+        loop_turn(&w->loop, true);
+    assert_int_equal(w->replies, 1);
+}
+
+static void test_other_upstreams_are_asked_from_now_on(void **state)
+{
+    struct world *w = *state;
+
+    ask(w, "www.example.org", DNS_TYPE_A, false);
+    assert_int_equal(w->upstreams[0].asked, 1);
+    use_second_alone(w);
+    ask(w, "www.example.org", DNS_TYPE_A, false);
+    ask(w, "www.example.org", DNS_TYPE_A, true);
+    assert_int_equal(w->upstreams[0].asked, 1);
+    assert_int_equal(w->upstreams[0].asked_by_tcp, 0);
+    assert_int_equal(w->upstreams[1].asked, 1);
+    assert_int_equal(w->upstreams[1].asked_by_tcp, 1);
+}
+
+static void test_a_question_under_way_takes_the_answer_of_the_old_upstream(void **state)
+{
+    struct world *w = *state;
+
+    ask_only(w, "www.example.org", DNS_TYPE_A, false);
+    use_second_alone(w);
+    await_reply(w);
+    assert_int_equal(rcode(w), DNS_NOERROR);
+    assert_int_equal(w->upstreams[1].asked, 0);
+}
+
+static void test_a_question_that_old_upstreams_leave_open_is_asked_of_the_new_ones(void **state)
+{
+    struct world *w = *state;
+
+    w->upstreams[0].manner = SILENT;
+    ask_only(w, "www.example.org", DNS_TYPE_A, false);
+    use_second_alone(w);
+    await_reply(w);
+    assert_int_equal(rcode(w), DNS_NOERROR);
+    assert_int_equal(w->upstreams[1].asked, 1);
+}
+
+static void test_without_any_upstream_left_a_question_fails(void **state)
+{
+    struct world *w = *state;
+
+    w->upstreams[0].manner = SILENT;
+    ask_only(w, "www.example.org", DNS_TYPE_A, false);
+    resolver_set_upstreams(w->resolver, 0);
+    await_reply(w);
+    assert_int_equal(rcode(w), DNS_SERVFAIL);
+}
+
 static void test_a_long_answer_is_cut_for_udp_and_whole_by_tcp(void **state)
 {
     struct world *w = *state;
@@ -507,6 +573,10 @@ int main(void)
         TEST(test_a_silent_upstream_is_passed_over_and_the_next_one_remembered),
         TEST(test_silence_everywhere_is_server_failure_not_silence),
         TEST(test_a_failing_upstream_is_asked_only_once_before_the_next),
+        TEST(test_other_upstreams_are_asked_from_now_on),
+        TEST(test_a_question_under_way_takes_the_answer_of_the_old_upstream),
+        TEST(test_a_question_that_old_upstreams_leave_open_is_asked_of_the_new_ones),
+        TEST(test_without_any_upstream_left_a_question_fails),
         TEST(test_a_long_answer_is_cut_for_udp_and_whole_by_tcp),
         TEST(test_garbage_gets_no_answer_and_other_opcodes_not_implemented),
         TEST(test_failing_memory_never_leaves_a_question_without_a_reply),

@@ -1,7 +1,10 @@
 #include "platform/process.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -112,6 +115,32 @@ void process_free(struct process *p)
     (void)process_kill(p, SIGKILL);
     p->ended = NULL;
     uv_close((uv_handle_t *)&p->uv, on_closed);
+}
+
+int process_end_with_parent(uint32_t parent)
+{
+    pid_t before = getppid();
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return err_from_errno(errno);
+    if (getppid() != before || (parent != 0 && (uint32_t)before != parent))
+        return ERR_CLOSED;
+    return 0;
+}
+
+int process_wait_end(uint32_t pid, int timeout_ms)
+{
+    int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+
+    if (fd < 0)
+        return errno == ESRCH ? ERR_NOTFOUND : err_from_errno(errno);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int n = poll(&p, 1, timeout_ms);
+    int e = errno;
+    (void)close(fd);
+    if (n < 0)
+        return err_from_errno(e);
+    return n == 0 ? ERR_TIMEOUT : 0;
 }
 
 void process_set_name(const char *name)
