@@ -1,4 +1,4 @@
-/* The agent's small parts: versions, resolv.conf, the session's network, notices, ports in words. */
+/* The agent's small parts: versions, the session's network, notices, ports in words. */
 #include "testing.h"
 
 #include <string.h>
@@ -36,63 +36,13 @@ static void the_older_side_is_to_be_updated(void **state)
     assert_null(strchr(d.text, '\033'));
 }
 
-static void parse(const char *text, struct resolvers *r)
-{
-    resolvers_parse(slice_str(text), r);
-}
-
-static void nameservers_are_read(void **state)
-{
-    (void)state;
-    struct resolvers r;
-    parse("# nameserver 9.9.9.9\n; nameserver 9.9.9.9\nsearch corp\n nameserver\t10.0.0.1  # "
-          "first\r\n"
-          "nameserver fe80::1%eth0\nnameserver 10.0.0.1\nnameserver ::1",
-          &r);
-    assert_int_equal(r.count, 3);
-    assert_string_equal(r.addrs[0], "10.0.0.1");
-    assert_string_equal(r.addrs[1], "fe80::1%eth0");
-    assert_string_equal(r.addrs[2], "::1");
-}
-
-static void what_is_no_address_is_left_out_and_none_means_loopback(void **state)
-{
-    (void)state;
-    struct resolvers r;
-    static const char *const texts[] = {"",
-                                        "nameserver",
-                                        "nameserver dns.google\n",
-                                        "nameserver 1.2.3\n",
-                                        "nameserverx 1.2.3.4\n",
-                                        "nameserver 1.2.3.4%eth0\n"};
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        parse(texts[i], &r);
-        assert_int_equal(r.count, 1);
-        assert_string_equal(r.addrs[0], "127.0.0.1");
-    }
-}
-
-static void more_nameservers_than_fit_are_left_out(void **state)
-{
-    (void)state;
-    char text[1024] = "";
-    struct resolvers r;
-    for (int i = 0; i < 20; i++) {
-        size_t at = strlen(text);
-        (void)str_format(text + at, sizeof(text) - at, "nameserver 10.0.0.%d\n", i + 1);
-    }
-    parse(text, &r);
-    assert_int_equal(r.count, RESOLVERS_MAX);
-    assert_string_equal(r.addrs[RESOLVERS_MAX - 1], "10.0.0.8");
-}
-
 static void choose(const char *const *ranges, size_t count, struct channel_setup *s)
 {
     struct name_list list = {0};
     struct resolvers r;
     for (size_t i = 0; i < count; i++)
         list.names[list.count++] = ranges[i];
-    parse("nameserver 10.0.0.1\nnameserver 100.64.0.2\n", &r);
+    resolvers_parse(slice_str("nameserver 10.0.0.1\nnameserver 100.64.0.2\n"), &r);
     network_choose(&list, &r, 0, s);
 }
 
@@ -213,9 +163,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(versions_are_compared_as_numbers),
         cmocka_unit_test(the_older_side_is_to_be_updated),
-        cmocka_unit_test(nameservers_are_read),
-        cmocka_unit_test(what_is_no_address_is_left_out_and_none_means_loopback),
-        cmocka_unit_test(more_nameservers_than_fit_are_left_out),
         cmocka_unit_test(ranges_that_overlap_or_cannot_be_virtual_are_left_out),
         cmocka_unit_test(without_a_range_the_default_one_is_used),
         cmocka_unit_test(a_resolver_in_a_range_is_left_out),
