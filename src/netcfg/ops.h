@@ -14,9 +14,12 @@
 
 #include "netcfg/object.h"
 
+/* A repair is capture → journal → apply again, not apply alone: what is there now is what has to come back one day. (A DHCP client
+ * that rewrote resolv.conf: the file of an hour ago names the resolvers of another network.) capture of an object that is in
+ * place as we want it gives what an earlier capture or verify of this process had. */
 enum object_presence {
     OBJECT_PRESENT, /* as we want it */
-    OBJECT_MISSING, /* gone, or back to what it was before: may be applied again */
+    OBJECT_MISSING, /* gone, or back to what it was before, or what may be taken over: may be applied again */
     OBJECT_FOREIGN, /* someone else has set it to something of theirs */
 };
 
