@@ -1,22 +1,48 @@
 #include "netcfg/rtnl.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
-#include <linux/if_addr.h>
-#include <linux/rtnetlink.h>
-#include <net/if.h>
+#include <string.h>
+#include <sys/utsname.h>
 
 #include "base/mem.h"
+#include "base/str.h"
+#include "netcfg/rtnl_internal.h"
 
-#define CONGESTION_CONTROL "cubic"
+/* IFA_PROTO came with this version of Linux. */
+enum { ADDRESS_PROTOCOL_MAJOR = 5, ADDRESS_PROTOCOL_MINOR = 18 };
 
-enum { MESSAGE_SIZE = 4096 };
+static unsigned number_at(const char **text)
+{
+    unsigned n = 0;
 
-struct rtnl {
-    struct mnl_socket *socket;
-    unsigned port;
-    unsigned sequence;
-};
+    for (; **text >= '0' && **text <= '9' && n < 10000; (*text)++)
+        n = n * 10 + (unsigned)(**text - '0');
+    if (**text == '.')
+        (*text)++;
+    return n;
+}
+
+static bool kernel_tags_addresses(void)
+{
+    struct utsname name;
+
+    if (uname(&name) < 0)
+        return false;
+    const char *text = name.release;
+    unsigned major = number_at(&text);
+    unsigned minor = number_at(&text);
+    return major > ADDRESS_PROTOCOL_MAJOR ||
+           (major == ADDRESS_PROTOCOL_MAJOR && minor >= ADDRESS_PROTOCOL_MINOR);
+}
+
+static void set_options(struct rtnl *r)
+{
+    int on = 1;
+
+    r->strict = mnl_socket_setsockopt(r->socket, NETLINK_GET_STRICT_CHK, &on, sizeof(on)) == 0;
+    (void)mnl_socket_setsockopt(r->socket, NETLINK_EXT_ACK, &on, sizeof(on));
+    (void)mnl_socket_setsockopt(r->socket, NETLINK_CAP_ACK, &on, sizeof(on));
+}
 
 int rtnl_open(struct rtnl **ret, struct diag *d)
 {
@@ -28,9 +54,12 @@ int rtnl_open(struct rtnl **ret, struct diag *d)
     if (r->socket == NULL || mnl_socket_bind(r->socket, 0, MNL_SOCKET_AUTOPID) < 0) {
         int code = errno;
         rtnl_close(r);
-        return diag_set(d, err_from_errno(code), code, "Failed to open rtnetlink");
+        return diag_set(d, err_from_errno(code), code, "Failed to open rtnetlink: %s",
+                        strerror(code));
     }
     r->port = mnl_socket_get_portid(r->socket);
+    r->no_address_protocol = !kernel_tags_addresses();
+    set_options(r);
     *ret = r;
     return 0;
 }
@@ -44,114 +73,134 @@ void rtnl_close(struct rtnl *r)
     mem_free(r);
 }
 
-int rtnl_link_index(const char *name, unsigned *ret_index, struct diag *d)
+uint32_t rtnl_port(const struct rtnl *r)
 {
-    unsigned index = if_nametoindex(name);
-
-    if (index == 0)
-        return diag_set(d, ERR_NOTFOUND, errno, "There is no network interface \"%s\"", name);
-    *ret_index = index;
-    return 0;
+    return r->port;
 }
 
-static struct nlmsghdr *request(struct rtnl *r, char *memory, uint16_t type, uint16_t flags)
+void rtnl_forget_address_protocol(struct rtnl *r)
+{
+    r->no_address_protocol = true;
+}
+
+struct nlmsghdr *rtnl_request(struct rtnl *r, char *memory, uint16_t type, uint16_t flags)
 {
     struct nlmsghdr *h = mnl_nlmsg_put_header(memory);
 
     h->nlmsg_type = type;
-    h->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
+    h->nlmsg_flags =
+        (uint16_t)(NLM_F_REQUEST | ((flags & NLM_F_DUMP) == NLM_F_DUMP ? 0 : NLM_F_ACK) | flags);
     h->nlmsg_seq = ++r->sequence;
     return h;
 }
 
-/* Sends and waits for the acknowledgement. */
-static int transact(struct rtnl *r, const struct nlmsghdr *h)
+/* The kernel's own words about a refusal, which stand behind the copy of the request's header. */
+static void keep_why(struct rtnl *r, const struct nlmsghdr *h)
 {
-    char reply[MESSAGE_SIZE];
+    const struct nlattr *attrs[NLMSGERR_ATTR_MSG + 1];
 
-    if (mnl_socket_sendto(r->socket, h, h->nlmsg_len) < 0)
-        return -errno;
-    ssize_t n = mnl_socket_recvfrom(r->socket, reply, sizeof(reply));
-    if (n < 0)
-        return -errno;
-    if (mnl_cb_run(reply, (size_t)n, r->sequence, r->port, NULL, NULL) < 0)
-        return -errno;
-    return 0;
+    if ((h->nlmsg_flags & NLM_F_ACK_TLVS) == 0 || (h->nlmsg_flags & NLM_F_CAPPED) == 0)
+        return;
+    rtnl_attrs(h, sizeof(struct nlmsgerr), attrs, ARRAY_LEN(attrs));
+    const struct nlattr *text = attrs[NLMSGERR_ATTR_MSG];
+    if (text != NULL && mnl_attr_validate(text, MNL_TYPE_NUL_STRING) >= 0)
+        (void)str_format(r->why, sizeof(r->why), "%s", mnl_attr_get_str(text));
 }
 
-int rtnl_link_up(struct rtnl *r, unsigned index, uint32_t mtu, uint32_t queue_len, struct diag *d)
-{
-    char memory[MESSAGE_SIZE];
-    struct nlmsghdr *h = request(r, memory, RTM_NEWLINK, 0);
-    struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+struct reply {
+    int (*each)(void *arg, const struct nlmsghdr *message);
+    void *arg;
+    int stop;
+    int code; /* negative errno of the refusal */
+    bool done;
+};
 
-    m->ifi_family = AF_UNSPEC;
-    m->ifi_index = (int)index;
-    m->ifi_change = IFF_UP;
-    m->ifi_flags = IFF_UP;
-    if (mtu > 0)
-        mnl_attr_put_u32(h, IFLA_MTU, mtu);
-    if (queue_len > 0)
-        mnl_attr_put_u32(h, IFLA_TXQLEN, queue_len);
-    int code = transact(r, h);
-    if (code < 0)
-        return diag_set(d, err_from_errno(-code), -code, "Failed to bring up network interface %u",
-                        index);
-    return 0;
+static void take_end(struct rtnl *r, struct reply *reply, const struct nlmsghdr *h)
+{
+    reply->done = true;
+    if (mnl_nlmsg_get_payload_len(h) < sizeof(int))
+        return;
+    reply->code = *(const int *)mnl_nlmsg_get_payload(h);
+    if (h->nlmsg_type == NLMSG_ERROR && reply->code != 0)
+        keep_why(r, h);
 }
 
-static uint8_t family_of(const struct ip_addr *a)
+static void take_message(struct rtnl *r, struct reply *reply, const struct nlmsghdr *h)
+{
+    if (h->nlmsg_seq != r->sequence || h->nlmsg_pid != r->port || reply->done)
+        return; /* of a request that was given up */
+    if ((h->nlmsg_flags & NLM_F_DUMP_INTR) != 0)
+        r->interrupted = true;
+    if (h->nlmsg_type == NLMSG_ERROR || h->nlmsg_type == NLMSG_DONE)
+        take_end(r, reply, h);
+    else if (h->nlmsg_type >= NLMSG_MIN_TYPE && reply->stop == 0 && reply->each != NULL)
+        reply->stop = reply->each(reply->arg, h);
+}
+
+int rtnl_ask(struct rtnl *r, const struct nlmsghdr *request,
+             int (*each)(void *arg, const struct nlmsghdr *message), void *arg, int *ret_stop)
+{
+    struct reply reply = {.each = each, .arg = arg};
+
+    r->interrupted = false;
+    r->why[0] = '\0';
+    if (mnl_socket_sendto(r->socket, request, request->nlmsg_len) < 0)
+        return -errno;
+    while (!reply.done) {
+        ssize_t n = mnl_socket_recvfrom(r->socket, r->reply, sizeof(r->reply));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0 ? -EPIPE : -errno;
+        int left = (int)n;
+        const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)r->reply;
+        for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
+            take_message(r, &reply, h);
+    }
+    if (ret_stop != NULL)
+        *ret_stop = reply.stop;
+    return reply.code;
+}
+
+const char *rtnl_why(const struct rtnl *r, int code)
+{
+    return r->why[0] != '\0' ? r->why : strerror(-code);
+}
+
+uint8_t rtnl_family_of(const struct ip_addr *a)
 {
     return a->version == 4 ? AF_INET : AF_INET6;
 }
 
-int rtnl_add_address(struct rtnl *r, unsigned index, const struct ip_addr *addr, struct diag *d)
+int rtnl_addr_of(uint8_t family, const struct nlattr *attr, struct ip_addr *ret)
 {
-    char memory[MESSAGE_SIZE];
-    char text[IP_ADDR_TEXT_SIZE];
-    struct nlmsghdr *h = request(r, memory, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
-    struct ifaddrmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+    uint8_t version = family == AF_INET ? 4 : 6;
 
-    m->ifa_family = family_of(addr);
-    m->ifa_prefixlen = (uint8_t)(ip_addr_len(addr) * 8);
-    m->ifa_flags = addr->version == 6 ? IFA_F_NODAD : 0;
-    m->ifa_scope = RT_SCOPE_UNIVERSE;
-    m->ifa_index = index;
-    mnl_attr_put(h, IFA_LOCAL, ip_addr_len(addr), addr->bytes);
-    mnl_attr_put(h, IFA_ADDRESS, ip_addr_len(addr), addr->bytes);
-    int code = transact(r, h);
-    if (code == 0)
-        return 0;
-    ip_addr_format(addr, text);
-    if (code == -EACCES || code == -EOPNOTSUPP || code == -EAFNOSUPPORT)
-        return diag_set(d, ERR_UNSUPPORTED, -code,
-                        "Failed to add address %s: IPv%u is switched off", text, addr->version);
-    return diag_set(d, err_from_errno(-code), -code, "Failed to add address %s", text);
+    if (attr == NULL || mnl_attr_get_payload_len(attr) != (version == 4 ? 4 : 16))
+        return ERR_FORMAT;
+    *ret = ip_addr_from(version, mnl_attr_get_payload(attr));
+    return 0;
 }
 
-int rtnl_add_route(struct rtnl *r, unsigned index, const struct prefix *dst,
-                   const struct ip_addr *source, struct diag *d)
+void rtnl_attrs_in(const void *start, size_t len, const struct nlattr **ret, uint16_t max)
 {
-    char memory[MESSAGE_SIZE];
-    char text[PREFIX_TEXT_SIZE];
-    struct nlmsghdr *h = request(r, memory, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
-    struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+    const struct nlattr *attr = start;
+    const char *end = (const char *)start + len;
 
-    m->rtm_family = family_of(&dst->addr);
-    m->rtm_dst_len = dst->bits;
-    m->rtm_protocol = RTPROT_STATIC;
-    m->rtm_table = RT_TABLE_MAIN;
-    m->rtm_type = RTN_UNICAST;
-    m->rtm_scope = dst->addr.version == 4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
-    mnl_attr_put(h, RTA_DST, ip_addr_len(&dst->addr), dst->addr.bytes);
-    mnl_attr_put_u32(h, RTA_OIF, index);
-    mnl_attr_put(h, RTA_PREFSRC, ip_addr_len(source), source->bytes);
-    struct nlattr *metrics = mnl_attr_nest_start(h, RTA_METRICS);
-    mnl_attr_put_strz(h, RTAX_CC_ALGO, CONGESTION_CONTROL);
-    mnl_attr_nest_end(h, metrics);
-    int code = transact(r, h);
-    if (code == 0)
-        return 0;
-    prefix_format(dst, text);
-    return diag_set(d, err_from_errno(-code), -code, "Failed to add the route to %s", text);
+    memset(ret, 0, max * sizeof(*ret));
+    while (mnl_attr_ok(attr, (int)(end - (const char *)attr))) {
+        if (mnl_attr_get_type(attr) < max)
+            ret[mnl_attr_get_type(attr)] = attr;
+        attr = mnl_attr_next(attr);
+    }
+}
+
+void rtnl_attrs(const struct nlmsghdr *h, size_t header_size, const struct nlattr **ret,
+                uint16_t max)
+{
+    size_t len = mnl_nlmsg_get_payload_len(h);
+    size_t skip =
+        MIN(len, (header_size + 3) & ~(size_t)3); /* attributes begin at multiples of four */
+
+    rtnl_attrs_in((const char *)mnl_nlmsg_get_payload(h) + skip, len - skip, ret, max);
 }

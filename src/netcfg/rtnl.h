@@ -102,8 +102,12 @@ int rtnl_add_route(struct rtnl *r, unsigned index, const struct prefix *dst,
 int rtnl_new_route(struct rtnl *r, const struct rtnl_route *route, struct diag *d);
 /* The same, in place of the route with this dst, table and metric: look at what is there first. */
 int rtnl_replace_route(struct rtnl *r, const struct rtnl_route *route, struct diag *d);
-/* Exactly this one: dst, table, metric, link, next hop, protocol and type are all compared by the kernel. ERR_NOTFOUND. */
+/* Exactly this one: dst, table, metric, link, next hop and protocol are all compared by the kernel. ERR_NOTFOUND. */
 int rtnl_delete_route(struct rtnl *r, const struct rtnl_route *route, struct diag *d);
+
+/* What stands at the dst, table and metric of `route`: the one of ours on its link if that is there, else another. ERR_NOTFOUND. */
+int rtnl_find_route(struct rtnl *r, const struct rtnl_route *route, struct rtnl_route *ret,
+                    struct diag *d);
 
 /* ---- Dumps: of the whole namespace, all tables, both families ----
  *
