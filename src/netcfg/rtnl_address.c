@@ -83,12 +83,12 @@ bool rtnl_address_is_ours(const struct rtnl *r, const struct rtnl_address *a)
 }
 
 /* IFA_LOCAL is the host's own; IFA_ADDRESS is it too, or the far end's on a point-to-point link. IPv6 may have the latter alone. */
-static int address_of(const struct nlmsghdr *h, struct rtnl_address *ret)
+int rtnl_address_of(const struct nlmsghdr *h, struct rtnl_address *ret)
 {
     const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
     const struct nlattr *attrs[ADDRESS_PROTOCOL + 1];
 
-    if (h->nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(h) < sizeof(*m))
+    if (mnl_nlmsg_get_payload_len(h) < sizeof(*m))
         return ERR_FORMAT;
     if (m->ifa_family != AF_INET && m->ifa_family != AF_INET6)
         return ERR_FORMAT;
@@ -112,7 +112,9 @@ static int pass_address(void *arg, const struct nlmsghdr *h)
     struct each_address *e = arg;
     struct rtnl_address address;
 
-    return address_of(h, &address) < 0 ? 0 : e->each(e->arg, &address);
+    return h->nlmsg_type != RTM_NEWADDR || rtnl_address_of(h, &address) < 0
+               ? 0
+               : e->each(e->arg, &address);
 }
 
 /* Of one family and link; 0: of all. */

@@ -42,4 +42,7 @@ void rtnl_attrs_in(const void *start, size_t len, const struct nlattr **ret, uin
 void rtnl_attrs(const struct nlmsghdr *h, size_t header_size, const struct nlattr **ret,
                 uint16_t max);
 
+/* What an RTM_NEWADDR or RTM_DELADDR is about. ERR_FORMAT: neither IPv4 nor IPv6, or damaged. */
+int rtnl_address_of(const struct nlmsghdr *h, struct rtnl_address *ret);
+
 #endif
