@@ -11,8 +11,6 @@ Made by the harness inside fresh namespaces; everything lies in DIR, on a tmpfs.
 (UID) where the tests run as root, unless a test wants root.
 """
 
-import ctypes
-import json
 import os
 import shutil
 import signal
@@ -20,17 +18,20 @@ import subprocess
 import sys
 import time
 
+from common.process import CLONE_NEWNET, PYTHON, Asked, Failed, Skip, alive, before_exec, command_line, finish, parent_of
+from common.process import processes, resident_kib, wait_until
+
+__all__ = ["Failed", "PYTHON", "Skip", "World", "alive", "command_line", "processes", "resident_kib", "wait_until"]
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-TOOLS = os.path.join(HERE, "..", "..", "tools")
+TESTS = os.path.join(HERE, "..", "..")
+TOOLS = os.path.join(TESTS, "tools")
 DIR = "/run/stile-test"
 UID = 1500
 ZONE = "demo.stile.test"
 GATEWAY = "127.0.0.1:7443"
 SERVERS = "127.0.0.1"
-PYTHON = "/usr/bin/python3"  # one that every user may run
 PASSWORD = "correct horse battery staple"
-CLONE_NEWNET = 0x40000000
-PR_SET_PDEATHSIG = 1
 
 CONFIG = """\
 cluster: demo
@@ -60,95 +61,15 @@ APPS = [
     ("bobs", SERVERS + ":7001", "[7001]", "{users: [bob]}"),
 ]
 
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-class Failed(Exception):
-    """What a test finds wrong."""
-
-
-class Skip(Exception):
-    """Why a test can't be done here."""
-
-
-def wait_until(condition, what, seconds=10.0, step=0.05):
-    """The first true value of condition(); Failed if none comes in time."""
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise Failed(f"waited {seconds} s for this in vain: {what}")
-        time.sleep(step)
-
-
-def alive(pid):
-    """Whether a process runs; one that only waits to be reaped doesn't."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def command_line(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
-            return file.read().split("\0")[:-1]
-    except OSError:
-        return []
-
-
-def processes():
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and alive(int(name))]
-
-
-def resident_kib(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-        return int(next(line.split()[1] for line in file if line.startswith("VmRSS:")))
-
-
-class Result:
-    """What a command did."""
-
-    def __init__(self, done, seconds):
-        self.status, self.out, self.err, self.seconds = done.returncode, done.stdout, done.stderr, seconds
-
-    def __repr__(self):
-        return f"status {self.status} after {self.seconds:.2f} s\nout: {self.out}\nerr: {self.err}"
-
-    def json(self):
-        try:
-            return json.loads(self.out)
-        except ValueError:
-            raise Failed(f"this is no JSON: {self!r}") from None
-
-
-class Session:
+class Session(Asked):
     """A `stile run` that stays: its program does what the test asks for (inside.py)."""
 
     def __init__(self, world, options, **how):
         self.log_path = os.path.join(DIR, f"session-{world.next_number()}.log")
-        self.log = open(self.log_path, "wb")
-        command = [world.stile, "run", *options, "--", PYTHON, os.path.join(DIR, "lib", "inside.py")]
-        self.process = world.spawn(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, **how)
-        self.log.close()
-        if json.loads(self.process.stdout.readline() or b"{}") != {"value": "ready"}:
-            self.process.wait()
-            raise Failed(f"stile run didn't start its program (status {self.process.returncode}): {self.messages()}")
-
-    def call(self, function, **arguments):
-        """The value that a function of inside.py returned; Failed if it raised."""
-        self.process.stdin.write(json.dumps([function, arguments]).encode() + b"\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise Failed(f"the program in stile run has ended: {self.messages()}")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise Failed(answer["error"])
-        return answer["value"]
+        command = [world.stile, "run", *options, "--", PYTHON, os.path.join(DIR, "common", "inside.py")]
+        with open(self.log_path, "wb") as log:
+            process = world.spawn(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, **how)
+        super().__init__(process, self.messages)
 
     def connect(self, app, port, **arguments):
         return self.call("connect", host=f"{app}.{ZONE}", port=port, **arguments)
@@ -170,17 +91,12 @@ class Session:
         while pid > 1:
             if pid == self.process.pid:
                 return True
-            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-                pid = int(file.read().rpartition(")")[2].split()[1])
+            pid = parent_of(pid)
         return False
 
     def end(self):
         """Ends the program by closing its input; the exit status of stile run."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            try:
-                pipe.close()
-            except OSError:
-                pass
+        self.close()
         try:
             return self.process.wait(10)
         except subprocess.TimeoutExpired:
@@ -288,7 +204,7 @@ class World:
         os.mkdir(DIR, 0o755)
         self.stile = os.path.join(DIR, "stile")
         shutil.copy(os.environ["STILE"], self.stile)
-        shutil.copytree(HERE, os.path.join(DIR, "lib"))
+        shutil.copytree(os.path.join(TESTS, "common"), os.path.join(DIR, "common"))
         self.home = os.path.join(DIR, "home")
         os.mkdir(self.home, 0o700)
         if self._drops():
@@ -335,7 +251,7 @@ class World:
         if self.holder.stdout.readline() != b"up\n":
             raise Skip("a network namespace can't be made within another")
         ready = os.path.join(DIR, "servers.ready")
-        self.servers = self.spawn([sys.executable, os.path.join(HERE, "servers.py"), SERVERS, ready], as_root=True,
+        self.servers = self.spawn([sys.executable, os.path.join(DIR, "common", "servers.py"), SERVERS, ready], as_root=True,
                                   among_servers=True, stderr=open(os.path.join(DIR, "servers.log"), "wb"))
         wait_until(lambda: os.path.exists(ready), "servers.py")
 
@@ -349,22 +265,8 @@ class World:
         return self.may_be_user and not self.identity_root
 
     def _before_exec(self, as_root, among_servers):
-        """What a child does first. Closed over plain values: it runs between fork and exec."""
-        namespace = f"/proc/{self.holder.pid}/ns/net" if among_servers else None
-        drop = self._drops() and not as_root
-
-        def prepare():
-            if namespace is not None:
-                fd = os.open(namespace, os.O_RDONLY)
-                if libc.setns(fd, CLONE_NEWNET) != 0:
-                    os._exit(125)
-                os.close(fd)
-            if drop:
-                os.setgroups([])
-                os.setresgid(UID, UID, UID)
-                os.setresuid(UID, UID, UID)
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        return prepare
+        namespaces = [(f"/proc/{self.holder.pid}/ns/net", CLONE_NEWNET)] if among_servers else []
+        return before_exec(namespaces, UID if self._drops() and not as_root else None)
 
     def environment(self, **more):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("STILE", "LISTEN_", "XDG_", "DBUS_", "PG", "MALLOC_"))}
@@ -380,16 +282,8 @@ class World:
 
     def command(self, argv, text="", timeout=30, **how):
         """Runs a command to its end."""
-        start = time.monotonic()
         process = self.spawn(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
-        try:
-            out, err = process.communicate(text.encode(), timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            raise Failed(f"{' '.join(argv)}: not done after {timeout} s: {out!r} {err!r}") from None
-        done = subprocess.CompletedProcess(argv, process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
-        return Result(done, time.monotonic() - start)
+        return finish(process, argv, text, timeout)
 
     def stile_command(self, *words, **how):
         return self.command([self.stile, *words], **how)
@@ -438,7 +332,7 @@ class World:
 
     # ---- ends ----
 
-    def end_sessions(self):
+    def end_test(self):
         for session in self.sessions:
             if session.process.poll() is None:
                 session.process.terminate()
@@ -465,7 +359,7 @@ class World:
         return text
 
     def stop(self):
-        self.end_sessions()
+        self.end_test()
         if hasattr(self, "gateway"):
             self.gateway.stop()
         for process in self.backdrop:

@@ -1,0 +1,127 @@
+"""The first process of a host: makes its file system, says "up", then reaps.
+
+usage: init.py JSON      in new network, mount, pid and uts namespaces
+
+{"name": …, "dir": a directory on a tmpfs that is the host's alone, "trees": [root directories of merged-/usr form laid over the
+machine's], "users": {name: uid}}
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+# What a host has to itself, empty at first. /var/run is /run.
+OWN = ["/run", "/tmp", "/home", "/opt", "/var/lib", "/var/log", "/var/cache", "/dev/shm"]
+# Users and groups that the packages of laid-over trees would have made.
+SYSTEM_USERS = {"systemd-resolve": 981, "messagebus": 982, "sshd": 983}
+
+
+def mount(*words):
+    subprocess.run(["mount", *words], check=True)
+
+
+def lay_trees(trees):
+    if trees:
+        lower = ":".join([*(os.path.join(tree, "usr") for tree in trees), "/usr"])
+        mount("-t", "overlay", "-o", f"ro,lowerdir={lower}", "overlay", "/usr")
+
+
+def own_etc(directory, trees):
+    etc = os.path.join(directory, "etc")
+    shutil.copytree("/etc", etc, symlinks=True)
+    for tree in trees:
+        if os.path.isdir(os.path.join(tree, "etc")):
+            shutil.copytree(os.path.join(tree, "etc"), etc, symlinks=True, dirs_exist_ok=True)
+    # copytree keeps modes but not owners.
+    for path, _, names in os.walk("/etc"):
+        for name in (".", *names):
+            status = os.lstat(os.path.join(path, name))
+            if status.st_uid or status.st_gid:
+                os.lchown(os.path.join(etc, os.path.relpath(path, "/etc"), name), status.st_uid, status.st_gid)
+    mount("--bind", etc, "/etc")
+
+
+def own_directories(directory):
+    for path in OWN:
+        own = os.path.join(directory, path.strip("/").replace("/", "-"))
+        os.mkdir(own, 0o755)
+        os.chmod(own, 0o1777 if path in ("/tmp", "/dev/shm") else 0o755)
+    # /run last: the directory itself may lie there.
+    for path in [p for p in OWN if p != "/run"] + ["/run"]:
+        mount("--bind", os.path.join(directory, path.strip("/").replace("/", "-")), path)
+    for path in ("/run/user", "/run/lock", "/run/dbus", "/run/systemd", "/var/lib/dbus"):
+        os.mkdir(path, 0o755)
+
+
+def add_user(name, uid, home):
+    with open("/etc/passwd", encoding="utf-8") as file:
+        if any(line.startswith(name + ":") for line in file):
+            return
+    for path, line in (("/etc/passwd", f"{name}:x:{uid}:{uid}::{home}:/bin/sh"), ("/etc/group", f"{name}:x:{uid}:"),
+                       ("/etc/shadow", f"{name}:*:19000:0:99999:7:::")):
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def add_users(users):
+    for name, uid in SYSTEM_USERS.items():
+        add_user(name, uid, "/nonexistent")
+    for name, uid in users.items():
+        add_user(name, uid, f"/home/{name}")
+        for path in (f"/home/{name}", f"/run/user/{uid}"):
+            os.mkdir(path, 0o700)
+            os.chown(path, uid, uid)
+
+
+def identity(name):
+    socket.sethostname(name)
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        if os.path.lexists(path):
+            os.unlink(path)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(name.encode().hex().ljust(32, "0")[:32] + "\n")
+    with open("/etc/hosts", "w", encoding="ascii") as file:
+        file.write(f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {name}\n")
+    with open("/etc/hostname", "w", encoding="ascii") as file:
+        file.write(name + "\n")
+
+
+def no_resolv_conf():
+    """The machine's resolver is not for the host: its owner of the file makes one (daemons.py)."""
+    if os.path.lexists("/etc/resolv.conf"):
+        os.unlink("/etc/resolv.conf")
+
+
+def reap():
+    while True:
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0] != 0:
+                pass
+        except ChildProcessError:
+            pass
+        signal.sigwait([signal.SIGCHLD])
+
+
+def main(config):
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    mount("--make-rprivate", "/")
+    mount("-t", "proc", "proc", "/proc")
+    # Read-only, by which NetworkManager knows that there is no udev to wait for.
+    mount("-t", "sysfs", "-o", "ro", "sysfs", "/sys")
+    lay_trees(config["trees"])
+    own_etc(config["dir"], config["trees"])
+    own_directories(config["dir"])
+    identity(config["name"])
+    no_resolv_conf()
+    add_users(config["users"])
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    print("up", flush=True)
+    reap()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
