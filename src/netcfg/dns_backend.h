@@ -10,9 +10,9 @@
  * "Not per zone" is `exclusive`: every question of the host comes to us, and we forward what isn't ours; one session at a time.
  *
  * `auto` takes the first of these that is true (what really resolves names here, not what is installed):
- *   1. resolved: the name org.freedesktop.resolve1 is owned on the system bus, and /etc/resolv.conf leads to it: a link to
- *      /run/systemd/resolve/{stub-resolv.conf,resolv.conf} or /usr/lib/systemd/resolv.conf, or a nameserver 127.0.0.53 or
- *      127.0.0.54; or NetworkManager says that it hands its DNS to systemd-resolved.
+ *   1. resolved: the name org.freedesktop.resolve1 is owned on the system bus, and /etc/resolv.conf leads to its stub: a link to
+ *      /run/systemd/resolve/stub-resolv.conf or /usr/lib/systemd/resolv.conf, or a nameserver 127.0.0.53 or 127.0.0.54.
+ *      (/run/systemd/resolve/resolv.conf leads past it.)
  *   2. networkmanager: the name org.freedesktop.NetworkManager is owned, its DnsManager's mode is "default" or "dnsmasq" with
  *      a resolv.conf manager that isn't "unmanaged", and /etc/resolv.conf is the file that it writes.
  *   3. resolvconf: the program is there (not resolved's own resolvectl under that name) and /etc/resolv.conf is what it writes.
