@@ -1,0 +1,26 @@
+/* Runs a program of this host's and waits for it: fixed arguments, no shell, an environment of our own, our text on its
+ * standard input, what it prints kept for the message.
+ *
+ * It is killed, with its process group, when it hasn't ended in time, and when the calling thread ends. Blocks as long. The
+ * caller is the only one who waits for its children by their process id (libuv's own are such).
+ */
+#ifndef STILE_NETCFG_PROGRAM_H
+#define STILE_NETCFG_PROGRAM_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define PROGRAM_OUTPUT_MAX ((size_t)256 * 1024) /* more is read and dropped */
+
+struct program {
+    const char *path;        /* absolute */
+    const char *const *args; /* argv, from argv[0] to NULL */
+    struct slice input;      /* at most 64 KiB: a pipe's worth */
+    uint64_t timeout_ms;
+};
+
+/* ret_exit: its exit code, 128 + signal if it was killed by one. out: what it wrote to both standard output and error, or NULL.
+ * ERR_TIMEOUT: it was killed. ERR_NOTFOUND, ERR_PERM: it can't be run. */
+int program_run(const struct program *p, struct buf *out, int *ret_exit, struct diag *d);
+
+#endif
