@@ -1,0 +1,373 @@
+#include "network.h"
+
+#include "netcfg/rtnl.h"
+
+#include <sys/prctl.h>
+
+static struct rtnl *rtnl;
+static struct tun tun;
+static struct rtnl_link link_;
+static struct diag d;
+
+static int make_link(void **state UNUSED)
+{
+    network_enter(); /* each test has its own */
+    tun = network_tun("stile0");
+    assert_int_equal(rtnl_open(&rtnl, &d), 0);
+    assert_int_equal(rtnl_link_by_name(rtnl, "stile0", &link_, &d), 0);
+    assert_int_equal(rtnl_link_up(rtnl, link_.index, 1400, 77, &d), 0);
+    return 0;
+}
+
+static int remove_link(void **state UNUSED)
+{
+    rtnl_close(rtnl);
+    tun_close(&tun);
+    return 0;
+}
+
+static struct rtnl_route route_to(const char *dst)
+{
+    return (struct rtnl_route){.dst = prefix_from(dst), .link_index = link_.index};
+}
+
+static void a_link_is_what_was_asked_for(void **state UNUSED)
+{
+    assert_int_equal(rtnl_link_by_index(rtnl, link_.index, &link_, &d), 0);
+    assert_string_equal(link_.name, "stile0");
+    assert_string_equal(link_.kind, "tun");
+    assert_int_equal(link_.mtu, 1400);
+    assert_int_equal(link_.queue_len, 77);
+    assert_true(link_.up);
+    assert_true(link_.ipv6);
+    assert_false(link_.loopback);
+    assert_int_equal(rtnl_link_set(rtnl, link_.index, 0, 0, false, &d), 0);
+    assert_int_equal(rtnl_link_by_name(rtnl, "stile0", &link_, &d), 0);
+    assert_false(link_.up);
+    assert_int_equal(link_.mtu, 1400);
+}
+
+static void a_link_that_is_not_there_is_not_found(void **state UNUSED)
+{
+    struct rtnl_link none;
+
+    assert_int_equal(rtnl_link_by_name(rtnl, "stile7", &none, &d), ERR_NOTFOUND);
+    assert_non_null(strstr(d.text, "stile7"));
+    assert_int_equal(rtnl_link_by_name(rtnl, "a-name-that-is-too-long", &none, &d), ERR_NOTFOUND);
+    assert_int_equal(rtnl_link_by_index(rtnl, 4711, &none, &d), ERR_NOTFOUND);
+    assert_int_equal(rtnl_link_by_index(rtnl, 0, &none, &d), ERR_NOTFOUND);
+    assert_int_equal(rtnl_link_set(rtnl, 4711, 0, 0, true, &d), ERR_NOTFOUND);
+}
+
+static void an_address_carries_the_tag(void **state UNUSED)
+{
+    const struct ip_addr addrs[] = {addr_from("100.64.0.1"), addr_from("fd00:1::1")};
+    struct rtnl_address found;
+
+    for (size_t i = 0; i < ARRAY_LEN(addrs); i++) {
+        uint8_t bits = (uint8_t)(ip_addr_len(&addrs[i]) * 8);
+        assert_int_equal(rtnl_find_address(rtnl, link_.index, &addrs[i], bits, &found, &d),
+                         ERR_NOTFOUND);
+        assert_int_equal(rtnl_add_address(rtnl, link_.index, &addrs[i], &d), 0);
+        assert_int_equal(rtnl_find_address(rtnl, link_.index, &addrs[i], bits, &found, &d), 0);
+        assert_int_equal(found.protocol, RTNL_PROTOCOL);
+        assert_true(rtnl_address_is_ours(rtnl, &found));
+        assert_int_equal(rtnl_add_address(rtnl, link_.index, &addrs[i], &d), ERR_EXISTS);
+        assert_int_equal(rtnl_delete_address(rtnl, &found, &d), 0);
+        assert_int_equal(rtnl_delete_address(rtnl, &found, &d), ERR_NOTFOUND);
+    }
+}
+
+static void an_address_brings_no_route_of_the_kernel(void **state UNUSED)
+{
+    const struct rtnl_address a = {
+        .link_index = link_.index, .addr = addr_from("10.9.8.1"), .bits = 24};
+
+    assert_int_equal(rtnl_new_address(rtnl, &a, &d), 0);
+    assert_false(network_ip_says("route show table main", "10.9.8"));
+}
+
+static void an_address_of_another_length_or_link_is_another(void **state UNUSED)
+{
+    const struct rtnl_address a = {
+        .link_index = link_.index, .addr = addr_from("10.9.8.1"), .bits = 24};
+    struct rtnl_address found;
+    struct rtnl_address other = a;
+
+    assert_int_equal(rtnl_new_address(rtnl, &a, &d), 0);
+    other.bits = 32;
+    assert_int_equal(rtnl_find_address(rtnl, a.link_index, &a.addr, 32, &found, &d), ERR_NOTFOUND);
+    assert_int_equal(rtnl_delete_address(rtnl, &other, &d), ERR_NOTFOUND);
+    other = a;
+    other.link_index = 1;
+    assert_int_equal(rtnl_find_address(rtnl, 1, &a.addr, 24, &found, &d), ERR_NOTFOUND);
+    assert_int_equal(rtnl_delete_address(rtnl, &other, &d), ERR_NOTFOUND);
+    assert_int_equal(rtnl_find_address(rtnl, a.link_index, &a.addr, 24, &found, &d), 0);
+}
+
+static void an_untagged_address_is_ours_only_where_no_kernel_could_tag(void **state UNUSED)
+{
+    struct ip_addr addr = addr_from("10.9.8.7");
+    struct rtnl_address found;
+
+    network_ip("address add 10.9.8.7/32 dev stile0");
+    assert_int_equal(rtnl_find_address(rtnl, link_.index, &addr, 32, &found, &d), 0);
+    assert_false(rtnl_address_is_ours(rtnl, &found));
+    rtnl_forget_address_protocol(rtnl);
+    assert_true(rtnl_address_is_ours(rtnl, &found));
+    assert_int_equal(rtnl_delete_address(rtnl, &found, &d), 0);
+    assert_int_equal(rtnl_add_address(rtnl, link_.index, &addr, &d), 0);
+    assert_int_equal(rtnl_find_address(rtnl, link_.index, &addr, 32, &found, &d), 0);
+    assert_int_equal(found.protocol, 0);
+}
+
+static void a_route_carries_the_tag_and_goes_exactly(void **state UNUSED)
+{
+    struct ip_addr source = addr_from("100.64.0.1");
+    struct rtnl_route route = route_to("100.64.0.0/10");
+    struct rtnl_route found;
+
+    assert_int_equal(rtnl_add_address(rtnl, link_.index, &source, &d), 0);
+    assert_int_equal(rtnl_find_route(rtnl, &route, &found, &d), ERR_NOTFOUND);
+    assert_int_equal(rtnl_add_route(rtnl, link_.index, &route.dst, &source, &d), 0);
+    assert_true(network_ip_says("route show proto 115", "100.64.0.0/10 dev stile0"));
+    assert_int_equal(rtnl_find_route(rtnl, &route, &found, &d), 0);
+    assert_int_equal(found.protocol, RTNL_PROTOCOL);
+    assert_int_equal(found.link_index, link_.index);
+    assert_int_equal(found.table, RTNL_TABLE_MAIN);
+    assert_true(ip_addr_eq(&found.source, &source));
+    assert_int_equal(rtnl_new_route(rtnl, &route, &d), ERR_EXISTS);
+    assert_int_equal(rtnl_delete_route(rtnl, &found, &d), 0);
+    assert_int_equal(rtnl_delete_route(rtnl, &found, &d), ERR_NOTFOUND);
+    assert_false(network_ip_says("route show table all", "100.64.0.0/10"));
+}
+
+/* One route, and the others that differ from it in one thing. */
+static void only_the_very_route_is_removed(void **state UNUSED)
+{
+    const char *dsts[] = {"100.64.0.0/10", "fd00:1::/48"};
+    const char *others[][4] = {
+        {"route add 100.64.0.0/10 dev stile0 metric 7", "route add 100.64.0.0/10 dev lo table 1000",
+         "route add 100.64.0.0/11 dev stile0",
+         "route add 100.64.0.0/10 dev stile0 metric 9 proto 115"},
+        {"-6 route add fd00:1::/48 dev stile0 metric 7",
+         "-6 route add fd00:1::/48 dev lo table 1000", "-6 route add fd00:1::/49 dev stile0",
+         "-6 route add fd00:1::/48 dev stile0 metric 9 proto 115"}};
+    const char *show[] = {"-4 route show table all", "-6 route show table all"};
+
+    network_ip("link set lo up");
+    for (size_t i = 0; i < ARRAY_LEN(dsts); i++) {
+        struct rtnl_route route = route_to(dsts[i]);
+        struct rtnl_route found;
+        char before[8192];
+        char after[8192];
+        for (size_t k = 0; k < 4; k++)
+            network_ip(others[i][k]);
+        assert_int_equal(network_ip_output(show[i], before, sizeof(before)), 0);
+        assert_int_equal(rtnl_new_route(rtnl, &route, &d), 0);
+        assert_int_equal(rtnl_find_route(rtnl, &route, &found, &d), 0);
+        assert_int_equal(rtnl_delete_route(rtnl, &found, &d), 0);
+        assert_int_equal(network_ip_output(show[i], after, sizeof(after)), 0);
+        assert_string_equal(before, after);
+        found.metric = 7;
+        assert_int_equal(rtnl_delete_route(rtnl, &found, &d), ERR_NOTFOUND); /* not our tag */
+        assert_int_equal(network_ip_output(show[i], after, sizeof(after)), 0);
+        assert_string_equal(before, after);
+    }
+}
+
+static void a_route_in_another_table_is_found_there(void **state UNUSED)
+{
+    struct rtnl_route route = route_to("10.1.0.0/16");
+    struct rtnl_route found;
+
+    route.table = 70000; /* more than rtm_table can hold */
+    route.metric = 5;
+    assert_int_equal(rtnl_find_route(rtnl, &route, &found, &d), ERR_NOTFOUND); /* no such table */
+    assert_int_equal(rtnl_new_route(rtnl, &route, &d), 0);
+    assert_true(network_ip_says("route show table 70000", "10.1.0.0/16"));
+    assert_int_equal(rtnl_find_route(rtnl, &route, &found, &d), 0);
+    assert_int_equal(found.table, 70000);
+    assert_int_equal(rtnl_delete_route(rtnl, &found, &d), 0);
+}
+
+static void someone_elses_route_is_shown_as_theirs(void **state UNUSED)
+{
+    struct rtnl_route route = route_to("10.1.0.0/16");
+    struct rtnl_route found;
+
+    network_ip("link set lo up");
+    assert_int_equal(rtnl_new_route(rtnl, &route, &d), 0);
+    network_ip("route replace 10.1.0.0/16 dev lo");
+    assert_int_equal(rtnl_find_route(rtnl, &route, &found, &d), 0);
+    assert_int_equal(found.link_index, 1);
+    assert_int_not_equal(found.protocol, RTNL_PROTOCOL);
+}
+
+static void a_route_needs_a_link_that_is_up(void **state UNUSED)
+{
+    struct rtnl_route route = route_to("10.1.0.0/16");
+
+    assert_int_equal(rtnl_link_set(rtnl, link_.index, 0, 0, false, &d), 0);
+    assert_int_equal(rtnl_new_route(rtnl, &route, &d), ERR_UNREACHABLE);
+    route.link_index = 4711;
+    assert_int_equal(rtnl_new_route(rtnl, &route, &d), ERR_NOTFOUND);
+}
+
+static void a_replaced_route_has_the_new_source(void **state UNUSED)
+{
+    struct rtnl_route route = route_to("10.1.0.0/16");
+    struct rtnl_route found;
+    struct ip_addr source = addr_from("10.1.0.1");
+
+    assert_int_equal(rtnl_new_route(rtnl, &route, &d), 0);
+    assert_int_equal(rtnl_add_address(rtnl, link_.index, &source, &d), 0);
+    route.source = source;
+    assert_int_equal(rtnl_replace_route(rtnl, &route, &d), 0);
+    assert_int_equal(rtnl_find_route(rtnl, &route, &found, &d), 0);
+    assert_true(ip_addr_eq(&found.source, &source));
+}
+
+static void ipv6_that_is_off_is_told_apart(void **state UNUSED)
+{
+    struct ip_addr addr = addr_from("fd00:1::1");
+    struct rtnl_route route = route_to("fd00:1::/48");
+
+    assert_true(rtnl_ipv6_available(rtnl, "stile0"));
+    assert_true(rtnl_ipv6_available(rtnl, NULL));
+    if (!network_sysctl("/proc/sys/net/ipv6/conf/stile0/disable_ipv6", "1"))
+        skip();
+    assert_false(rtnl_ipv6_available(rtnl, "stile0"));
+    assert_int_equal(rtnl_add_address(rtnl, link_.index, &addr, &d), ERR_UNSUPPORTED);
+    assert_non_null(strstr(d.text, "switched off"));
+    assert_true(rtnl_new_route(rtnl, &route, &d) < 0);
+    assert_true(rtnl_ipv6_available(rtnl, NULL)); /* the host has it */
+    assert_true(network_sysctl("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"));
+    assert_false(rtnl_ipv6_available(rtnl, NULL));
+    assert_false(rtnl_ipv6_available(rtnl, "stile9"));
+    assert_true(network_sysctl("/proc/sys/net/ipv6/conf/all/disable_ipv6", "0"));
+}
+
+static void a_small_mtu_has_no_ipv6(void **state UNUSED)
+{
+    struct ip_addr addr = addr_from("fd00:1::1");
+
+    assert_int_equal(rtnl_link_up(rtnl, link_.index, 1000, 0, &d), 0);
+    assert_false(rtnl_ipv6_available(rtnl, "stile0"));
+    assert_true(rtnl_add_address(rtnl, link_.index, &addr, &d) < 0);
+}
+
+enum { UNICAST = 1 }; /* RTN_UNICAST */
+
+struct seen {
+    size_t count;
+    size_t stop_at;
+    struct rtnl_route last;
+};
+
+static int count_ten(void *arg, const struct rtnl_route *route)
+{
+    struct seen *seen = arg;
+
+    if (route->dst.addr.version != 4 || route->dst.addr.bytes[0] != 10 || route->type != UNICAST)
+        return 0;
+    seen->last = *route;
+    return ++seen->count == seen->stop_at ? 42 : 0;
+}
+
+static void a_route_comes_once_for_each_next_hop(void **state UNUSED)
+{
+    struct seen seen = {0};
+
+    network_ip("address add 10.1.0.1/24 dev stile0 noprefixroute");
+    network_ip("route add 10.1.0.0/24 dev stile0");
+    network_ip("route add 10.8.0.0/16 nexthop via 10.1.0.2 nexthop via 10.1.0.3 weight 2");
+    assert_int_equal(rtnl_each_route(rtnl, count_ten, &seen, &d), 0);
+    assert_int_equal(seen.count, 3);
+    assert_int_equal(seen.last.via.version, 4);
+    seen = (struct seen){.stop_at = 3};
+    assert_int_equal(rtnl_each_route(rtnl, count_ten, &seen, &d), 42);
+}
+
+/* More than one datagram holds; what is left of a dump that was ended doesn't disturb the next question. */
+static void a_long_dump_can_be_ended(void **state UNUSED)
+{
+    enum { ROUTES = 2000 };
+    struct seen seen = {0};
+    struct rtnl_link found;
+
+    for (uint32_t i = 0; i < ROUTES; i++) {
+        struct rtnl_route route = route_to("10.0.0.0/8");
+        struct ip_addr a = prefix_at(&route.dst, i * 256);
+        assert_int_equal(prefix_of(&a, 24, &route.dst), 0);
+        assert_int_equal(rtnl_new_route(rtnl, &route, &d), 0);
+    }
+    assert_int_equal(rtnl_each_route(rtnl, count_ten, &seen, &d), 0);
+    assert_int_equal(seen.count, ROUTES);
+    seen = (struct seen){.stop_at = 3};
+    assert_int_equal(rtnl_each_route(rtnl, count_ten, &seen, &d), 42);
+    assert_int_equal(seen.count, 3);
+    assert_int_equal(rtnl_link_by_name(rtnl, "stile0", &found, &d), 0);
+    assert_int_equal(found.index, link_.index);
+}
+
+/* In a child that is nobody. Returns what went wrong, 0 for nothing. */
+static int as_nobody(void)
+{
+    struct rtnl *own = NULL;
+    struct rtnl_link found;
+    struct seen seen = {0};
+    struct ip_addr addr = addr_from("100.64.0.1");
+
+    if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+        return 1;
+    if (rtnl_open(&own, &d) < 0 || rtnl_link_by_name(own, "stile0", &found, &d) < 0)
+        return 2;
+    if (rtnl_each_route(own, count_ten, &seen, &d) < 0 || seen.count != 1)
+        return 3;
+    if (rtnl_add_address(own, found.index, &addr, &d) != ERR_PERM)
+        return 4;
+    rtnl_close(own);
+    return 0;
+}
+
+static void anyone_may_look_but_not_touch(void **state UNUSED)
+{
+    int status;
+
+    network_ip("route add 10.1.0.0/24 dev stile0");
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(as_nobody());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make_link, remove_link)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_link_is_what_was_asked_for),
+        TEST(a_link_that_is_not_there_is_not_found),
+        TEST(an_address_carries_the_tag),
+        TEST(an_address_brings_no_route_of_the_kernel),
+        TEST(an_address_of_another_length_or_link_is_another),
+        TEST(an_untagged_address_is_ours_only_where_no_kernel_could_tag),
+        TEST(a_route_carries_the_tag_and_goes_exactly),
+        TEST(only_the_very_route_is_removed),
+        TEST(a_route_in_another_table_is_found_there),
+        TEST(someone_elses_route_is_shown_as_theirs),
+        TEST(a_route_needs_a_link_that_is_up),
+        TEST(a_replaced_route_has_the_new_source),
+        TEST(ipv6_that_is_off_is_told_apart),
+        TEST(a_small_mtu_has_no_ipv6),
+        TEST(a_route_comes_once_for_each_next_hop),
+        TEST(a_long_dump_can_be_ended),
+        TEST(anyone_may_look_but_not_touch),
+    };
+
+    network_enter();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
