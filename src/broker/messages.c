@@ -1,7 +1,9 @@
 #include "broker/messages.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/err.h"
 #include "base/str.h"
@@ -238,6 +240,25 @@ int broker_message_send(int sock, const union broker_message *m, const int *fds,
     if (broker_message_check(bytes, fd_count) < 0)
         return ERR_INVAL;
     return fdpass_send(sock, bytes, fds, fd_count);
+}
+
+/* Without room for them, the kernel drops descriptors by itself. */
+int broker_message_recv_bare(int sock, union broker_message *ret_m)
+{
+    union broker_message m;
+    memset(&m, 0, sizeof(m));
+    ssize_t n;
+    do
+        n = recv(sock, &m, sizeof(m), MSG_TRUNC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return err_from_errno(errno);
+    if (n == 0)
+        return ERR_CLOSED;
+    if ((size_t)n > sizeof(m) || broker_message_check(slice_of(&m, (size_t)n), 0) < 0)
+        return ERR_PROTOCOL;
+    *ret_m = m;
+    return 0;
 }
 
 int broker_message_recv(int sock, union broker_message *ret_m, int fds[BROKER_START_FDS],

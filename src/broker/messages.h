@@ -207,6 +207,9 @@ int broker_message_check(struct slice bytes, size_t fd_count);
 /* Sends the exact size of its type. ERR_AGAIN, ERR_CLOSED; ERR_INVAL for a message that broker_message_check would refuse. */
 int broker_message_send(int sock, const union broker_message *m, const int *fds, size_t fd_count);
 
+/* One message of someone who isn't trusted yet: descriptors that come with it never reach this process. */
+int broker_message_recv_bare(int sock, union broker_message *ret_m);
+
 /* One message. fds has room for BROKER_START_FDS and is the caller's on success. ERR_AGAIN, ERR_CLOSED, ERR_PROTOCOL. */
 int broker_message_recv(int sock, union broker_message *ret_m, int fds[BROKER_START_FDS],
                         size_t *ret_fd_count);

@@ -8,7 +8,6 @@
 #include "base/str.h"
 #include "gateway/config_internal.h"
 #include "gateway/file.h"
-#include "config/yaml.h"
 
 /* ---- words ---- */
 
@@ -109,47 +108,6 @@ void gateway_config_free(struct gateway_config *c)
     mem_free(c);
 }
 
-/* The order of the file, whatever order they were found in. */
-static size_t next_problem(const struct yaml_doc *doc, const bool *told)
-{
-    size_t best = YAML_PROBLEMS_MAX;
-    const struct yaml_problem *first = NULL;
-    const struct yaml_problem *p;
-    for (size_t i = 0; (p = yaml_problem_get(doc, i)) != NULL; i++) {
-        bool before = first == NULL || p->line < first->line ||
-                      (p->line == first->line && p->column < first->column);
-        if (!told[i] && before) {
-            first = p;
-            best = i;
-        }
-    }
-    return best;
-}
-
-static int tell_problems(const struct yaml_doc *doc, const char *path,
-                         config_problem_fn *on_problem, void *arg, struct diag *d)
-{
-    bool told[YAML_PROBLEMS_MAX] = {false};
-    size_t count = yaml_problem_count(doc);
-    char more[64] = "";
-    if (count > 1)
-        (void)str_format(more, sizeof(more), " (%zu more: see `stile gateway check`)", count - 1);
-    for (size_t shown = 0; shown < MIN(count, YAML_PROBLEMS_MAX); shown++) {
-        size_t i = next_problem(doc, told);
-        const struct yaml_problem *p = yaml_problem_get(doc, i);
-        if (p == NULL)
-            break;
-        char line[1024];
-        told[i] = true;
-        snprintf(line, sizeof(line), "%.500s:%u:%u: %s", path, p->line, p->column, p->text);
-        if (shown == 0)
-            diag_set(d, ERR_FORMAT, 0, "%s%s", line, more);
-        if (on_problem != NULL)
-            on_problem(arg, line);
-    }
-    return ERR_FORMAT;
-}
-
 int gateway_config_parse(const char *path, struct slice text, config_problem_fn *on_problem,
                          void *arg, struct gateway_config **ret, struct diag *d)
 {
@@ -164,8 +122,8 @@ int gateway_config_parse(const char *path, struct slice text, config_problem_fn 
         r = config_read(doc, c);
     if (r == ERR_NOMEM)
         diag_set(d, r, 0, "Out of memory while reading %s", path);
-    else if (r == 0 && yaml_problem_count(doc) > 0)
-        r = tell_problems(doc, path, on_problem, arg, d);
+    else if (r == 0)
+        r = config_tell_problems(doc, path, "stile gateway check", on_problem, arg, d);
     yaml_free(doc);
     if (r < 0) {
         gateway_config_free(c);

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "config/problems.h"
 #include "gateway/texts.h"
 #include "net/ip.h"
 #include "net/name.h"
@@ -68,9 +69,6 @@ struct gateway_config {
     uint32_t log_in_s;           /* life of a log-in certificate */
     uint32_t app_cert_s;         /* life of an app certificate */
 };
-
-/* One line per problem, "FILE:LINE:COLUMN: …", as it should be printed. */
-typedef void config_problem_fn(void *arg, const char *line);
 
 /* Reads and checks a file. The diag has the first problem and how many there are; on_problem (may be NULL) gets each one.
  * ERR_FORMAT: the file is wrong; ERR_NOTFOUND, ERR_PERM, ERR_IO: it can't be read; ERR_NOMEM. */

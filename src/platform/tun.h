@@ -20,7 +20,8 @@ struct tun {
     bool uso;      /* and of UDP */
 };
 
-/* name is a wish without a number sign ("stile0"). ERR_NOTFOUND (no /dev/net/tun), ERR_PERM: the text names the remedy. */
+/* A new one of this name ("stile0"). ERR_EXISTS: there is one. ERR_NOTFOUND (no /dev/net/tun), ERR_PERM: the text names the
+ * remedy. */
 int tun_open(const char *name, size_t queue_count, struct tun *ret, struct diag *d);
 void tun_close(struct tun *tun);
 

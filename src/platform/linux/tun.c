@@ -29,9 +29,11 @@ static int explain_open(struct diag *d, int code)
     return diag_set(d, err_from_errno(code), code, "Failed to open " DEVICE ": %s", strerror(code));
 }
 
-static int open_queue(const char *name, int *ret_fd, struct diag *d)
+/* The first queue makes the device: one that is there already is another's, and its packets would come to us. */
+static int open_queue(const char *name, bool first, int *ret_fd, struct diag *d)
 {
-    struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE};
+    const int flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+    struct ifreq request = {.ifr_flags = (short)(first ? flags | IFF_TUN_EXCL : flags)};
     int header = sizeof(struct virtio_net_hdr);
     int little_endian = 1;
     int fd = open(DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -43,6 +45,8 @@ static int open_queue(const char *name, int *ret_fd, struct diag *d)
         ioctl(fd, TUNSETVNETLE, &little_endian) < 0) {
         int code = errno;
         (void)close(fd);
+        if (first && code == EBUSY)
+            return diag_set(d, ERR_EXISTS, code, "There is a network interface %s already", name);
         return diag_set(d, err_from_errno(code), code, "Failed to create network interface %s: %s",
                         name, strerror(code));
     }
@@ -68,7 +72,7 @@ int tun_open(const char *name, size_t queue_count, struct tun *ret, struct diag 
         return diag_set(d, ERR_INVAL, 0,
                         "Failed to create network interface %s: bad name or queue count", name);
     while (tun.queue_count < queue_count) {
-        err = open_queue(name, &tun.queues[tun.queue_count], d);
+        err = open_queue(name, tun.queue_count == 0, &tun.queues[tun.queue_count], d);
         if (err < 0) {
             tun_close(&tun);
             return err;

@@ -1,0 +1,45 @@
+/* One caller of the broker; for callers.c and requests.c. */
+#ifndef STILE_BROKER_CALLER_H
+#define STILE_BROKER_CALLER_H
+
+#include "broker/callers.h"
+#include "loop/listener.h"
+#include "loop/timer.h"
+
+struct callers {
+    struct loop *loop;
+    struct callers_config config;
+    struct listener *listener; /* NULL: stopped */
+    struct list list;
+    size_t count;
+    size_t open; /* connections whose memory the loop still has */
+    int64_t started_us;
+    bool freed;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+struct caller {
+    struct list node;
+    struct callers *all;
+    int fd;
+    uv_poll_t poll;
+    struct timer timer; /* until HELLO */
+    struct peer peer;
+    bool greeted;
+    bool closing;
+    uint32_t asked_id;   /* of the request that waits for its answer */
+    uint32_t asked_type; /* 0: none waits */
+    struct session *session;
+};
+
+/* Sends; a caller that has gone or doesn't read is closed. */
+void caller_send(struct caller *c, const union broker_message *m, const int *fds, size_t fd_count);
+void caller_refuse(struct caller *c, uint32_t id, int err, const char *text);
+/* Frees it, later; its session is ended. Again: nothing. */
+void caller_close(struct caller *c);
+
+/* What a greeted caller asks: answers now or later. The descriptors are taken. */
+void caller_handle(struct caller *c, const union broker_message *m, int *fds, size_t fd_count);
+
+#endif
