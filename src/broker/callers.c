@@ -299,9 +299,6 @@ void callers_stop(struct callers *s)
 {
     listener_close(s->listener);
     s->listener = NULL;
-    sessions_tell(s->config.sessions, 0, BROKER_EVENT_STOPPING, "The broker is being stopped",
-                  NULL);
-    sessions_stop_all(s->config.sessions);
 }
 
 void callers_free(struct callers *s, void (*closed)(void *arg), void *arg)

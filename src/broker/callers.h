@@ -27,7 +27,7 @@ struct callers_config {
 int callers_new(struct loop *loop, const struct callers_config *config, struct callers **ret,
                 struct diag *d);
 
-/* No new connections and requests; sessions are told that the broker stops, and end. */
+/* No new connections; no requests but those that end a session. */
 void callers_stop(struct callers *s);
 /* Closes all connections; closed(arg) once the loop has let go. */
 void callers_free(struct callers *s, void (*closed)(void *arg), void *arg);

@@ -14,6 +14,7 @@ struct host {
     struct loop *loop;
     struct host_events events;
     void *arg;
+    struct defer ready;
 };
 
 struct request {
@@ -106,6 +107,13 @@ static int post(struct request *q, struct host *h, host_done_fn *fn, void *arg)
     return r;
 }
 
+static void tell_ready(void *arg)
+{
+    struct host *h = arg;
+    struct diag d = {0};
+    h->events.on_ready(h->arg, 0, &d);
+}
+
 int host_new(struct loop *loop, const struct host_config *config, const struct host_events *events,
              void *arg, struct host **ret, struct diag *d)
 {
@@ -116,12 +124,15 @@ int host_new(struct loop *loop, const struct host_config *config, const struct h
     h->loop = loop;
     h->events = *events;
     h->arg = arg;
+    defer_init(&h->ready, tell_ready, h);
+    defer_start(loop, &h->ready);
     *ret = h;
     return 0;
 }
 
 void host_free(struct host *h, void (*closed)(void *arg), void *arg)
 {
+    defer_stop(&h->ready);
     mem_free(h);
     closed(arg);
 }

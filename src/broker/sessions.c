@@ -24,6 +24,8 @@ struct sessions {
     size_t count;
     uint32_t last_id;
     uv_signal_t children;
+    void (*emptied)(void *arg); /* NULL: not stopping */
+    void *emptied_arg;
 };
 
 struct session {
@@ -85,7 +87,10 @@ static void finish(struct session *s)
         answer(s, s->failure.err, &s->failure, NULL);
     if (s->arg != NULL)
         s->events.on_ended(s->arg, s->engine_died);
+    struct sessions *all = s->all;
     timer_close(&s->timer, on_timer_closed);
+    if (all->count == 0 && all->emptied != NULL)
+        all->emptied(all->emptied_arg);
 }
 
 /* The host is as it was; only the engine may still be there. */
@@ -217,6 +222,8 @@ static void on_applied(void *arg, const struct host_outcome *o)
 static int check(struct sessions *all, const struct session_caller *caller,
                  const struct broker_network *n, struct diag *d)
 {
+    if (all->emptied != NULL)
+        return diag_set(d, ERR_CLOSED, 0, "The broker is being stopped");
     LIST_FOR_EACH (node, &all->all) {
         const struct session *s = LIST_ENTRY(node, struct session, node);
         if (s->caller.uid == caller->uid)
@@ -377,8 +384,14 @@ size_t sessions_count(const struct sessions *s)
     return s->count;
 }
 
-void sessions_stop_all(struct sessions *all)
+void sessions_stop_all(struct sessions *all, void (*done)(void *arg), void *arg)
 {
+    all->emptied = done;
+    all->emptied_arg = arg;
+    if (all->count == 0) {
+        done(arg);
+        return;
+    }
     LIST_FOR_EACH (node, &all->all)
         session_stop(LIST_ENTRY(node, struct session, node));
 }

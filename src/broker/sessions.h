@@ -51,7 +51,8 @@ int sessions_start(struct sessions *s, const struct session_caller *caller,
 int session_configure(struct session *s, const struct broker_network *network, struct diag *d);
 void session_stop(struct session *s);    /* on_ended comes; again: nothing */
 void session_abandon(struct session *s); /* the same without any event */
-void sessions_stop_all(struct sessions *s);
+/* None may start any more. done(arg) when none is left: perhaps within this call. */
+void sessions_stop_all(struct sessions *s, void (*done)(void *arg), void *arg);
 
 /* Of the host: to one session (0: all). */
 void sessions_tell(struct sessions *s, uint32_t session, enum broker_event_kind kind,

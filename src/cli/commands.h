@@ -5,6 +5,8 @@
 #include "cli/cli.h"
 
 extern const struct command command_apps;
+extern const struct command command_broker;
+extern const struct command command_broker_check;
 extern const struct command command_connections;
 extern const struct command command_engine;
 extern const struct command command_gateway_check;

@@ -2,9 +2,19 @@
  * agent, and with the process that started it. */
 #include "engine/engine.h"
 
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
 #include "base/log.h"
 #include "cli/commands.h"
 #include "platform/process.h"
+
+/* A broker that dies takes its engines along: the next one puts the host back and the agents start anew. */
+static bool end_with_parent(uint64_t parent)
+{
+    return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && (uint64_t)getppid() == parent;
+}
 
 static int run_engine(struct cli *cli)
 {
@@ -13,9 +23,12 @@ static int run_engine(struct cli *cli)
         .dial_fd = (int)cli_number(cli, "dial-fd", 0),
         .device_fd = (int)cli_number(cli, "device-fd", 0),
     };
+    uint64_t parent = cli_number(cli, "parent", 0);
     struct diag d = {0};
 
     process_set_name("stile-engine");
+    if (parent != 0 && !end_with_parent(parent))
+        return CLI_FAILED;
     log_setup("engine", cli->verbose ? LOG_DEBUG : LOG_WARN, log_format());
     if (process_end_with_parent((uint32_t)cli_number(cli, "parent", 0)) < 0)
         return CLI_FAILED; /* nobody is left to be told */
@@ -47,6 +60,12 @@ static const struct option options[] = {
      .value_name = "N",
      .help = "Where the TUN comes from",
      .required = true},
+    {.name = "parent",
+     .kind = OPTION_NUMBER,
+     .value_name = "PID",
+     .help = "End when this process does, which started us",
+     .min = 1,
+     .max = INT32_MAX},
     {0},
 };
 

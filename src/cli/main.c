@@ -21,6 +21,8 @@ const struct command *const cli_commands[] = {
     &command_status,
     &command_connections,
     &command_proxy,
+    &command_broker,
+    &command_broker_check,
     &command_gateway_init,
     &command_gateway_check,
     &command_gateway_run,
