@@ -11,10 +11,12 @@
 static void show(const char *text)
 {
     /* In a log that is kept it is a line like others; to a person it needs no date. */
-    if (log_format() == LOG_JSON || log_enabled(LOG_DEBUG))
+    if (log_format() != LOG_TEXT || log_written(LOG_DEBUG)) {
         log_warn("%s", text);
-    else
-        fprintf(stderr, "stile: %s\n", text);
+        return;
+    }
+    fprintf(stderr, "stile: %s\n", text);
+    log_only_keep(LOG_WARN, "%s", text);
 }
 
 static bool told_lately(const struct notices *n, const char *text, uint64_t now)

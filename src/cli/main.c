@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/log_journal.h"
 #include "base/str.h"
 #include "cli/commands.h"
 #include "cli/help.h"
@@ -63,7 +64,7 @@ static int check_args(const struct cli *cli)
 
 static void apply_shared(struct cli *cli)
 {
-    enum log_format format = LOG_TEXT;
+    enum log_format format = log_journal_is_stderr() ? LOG_JOURNAL : LOG_TEXT;
     const char *name = cli_text(cli, "log-format");
     if (name != NULL && log_format_parse(name, &format) < 0)
         format = LOG_TEXT;

@@ -6,9 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/log_journal.h"
 #include "base/str.h"
 
 static FILE *file;
@@ -149,6 +151,72 @@ static void names_of_levels_and_formats_are_parsed(void **state UNUSED)
     assert_int_equal(log_format_parse("xml", &format), ERR_FORMAT);
 }
 
+/* Text of what is kept. */
+static const char *kept_text(struct buf *b)
+{
+    buf_init(b, 2 * LOG_KEPT_SIZE);
+    assert_int_equal(log_kept(b), 0);
+    return buf_cstr(b);
+}
+
+static void what_is_kept_is_not_what_is_written(void **state UNUSED)
+{
+    CLEANUP(buf_release) struct buf b;
+    const struct log_field field = {.name = "port", .number = 443};
+    log_setup("agent", LOG_WARN, LOG_TEXT);
+    assert_string_equal(kept_text(&b), "");
+    log_debug("before");
+    assert_int_equal(log_keep(LOG_DEBUG), 0);
+    assert_true(log_enabled(LOG_DEBUG));
+    assert_false(log_written(LOG_DEBUG));
+    log_debug("kept %d", 1);
+    log_event(LOG_INFO, "opened", &field, 1);
+    log_only_keep(LOG_WARN, "told otherwise");
+    assert_string_equal(logged(), "");
+    const char *text = kept_text(&b);
+    assert_null(strstr(text, "before"));
+    assert_non_null(
+        strstr(text, "\"level\":\"debug\",\"component\":\"agent\",\"message\":\"kept 1\"}\n{"));
+    assert_non_null(strstr(text, "\"message\":\"opened\",\"port\":443}\n{"));
+    assert_true(str_ends(text, "\"message\":\"told otherwise\"}\n"));
+}
+
+static void only_the_level_and_above_are_kept(void **state UNUSED)
+{
+    CLEANUP(buf_release) struct buf b;
+    log_setup("agent", LOG_ERROR, LOG_TEXT);
+    assert_int_equal(log_keep(LOG_INFO), 0);
+    assert_false(log_enabled(LOG_DEBUG));
+    log_debug("too little");
+    log_info("enough");
+    assert_null(strstr(kept_text(&b), "too little"));
+    assert_non_null(strstr(buf_cstr(&b), "enough"));
+}
+
+static void a_line_of_another_process_keeps_its_time_level_and_component(void **state UNUSED)
+{
+    const struct log_field field = {.name = "name", .text = "a b"};
+    const struct log_line line = {.time_us = 1000000,
+                                  .level = LOG_WARN,
+                                  .component = "engine",
+                                  .message = "no\nanswer",
+                                  .fields = &field,
+                                  .field_count = 1};
+    log_setup("agent", LOG_WARN, LOG_TEXT);
+    log_relay(&line);
+    assert_string_equal(logged(),
+                        "1970-01-01T00:00:01.000000Z warn engine: no\\x0aanswer name=\"a b\"\n");
+}
+
+static void without_the_journal_its_lines_go_to_standard_error(void **state UNUSED)
+{
+    log_setup("agent", LOG_WARN, LOG_JOURNAL);
+    assert_int_equal(log_journal_open("/nonexistent/journal"), 0);
+    log_warn("not lost");
+    log_journal_close();
+    check_text_line(" warn agent: not lost\n");
+}
+
 #define THREADS 4
 #define LINES   200
 
@@ -192,6 +260,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(long_messages_are_cut_visibly, setup, teardown),
         cmocka_unit_test_setup_teardown(errno_survives_logging, setup, teardown),
         cmocka_unit_test_setup_teardown(names_of_levels_and_formats_are_parsed, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_kept_is_not_what_is_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_the_level_and_above_are_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_line_of_another_process_keeps_its_time_level_and_component, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_the_journal_its_lines_go_to_standard_error, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(lines_of_several_threads_do_not_mix, setup, teardown),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
