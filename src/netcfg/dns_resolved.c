@@ -281,19 +281,16 @@ static int take_back(struct bus *bus, const struct object *o, const struct resol
     int r = resolved_link_want(o, &ours);
     if (r < 0)
         return diag_set(d, r, 0, "Failed to undo DNS of %s: %s", o->link, err_text(r));
-    if (resolved_link_eq(now, before)) {
-        *ret = OBJECT_GONE;
-        return 0;
-    }
     if (buf_len(&now->servers) > 0 && !resolved_link_same_servers(now, &ours) &&
         !resolved_link_same_servers(now, before)) {
         *ret = OBJECT_LEFT;
         return 0;
     }
-    r = resolved_link_is_empty(before) ? resolved_link_revert(bus, o->link_index, d)
-                                       : resolved_link_write(bus, o->link_index, now, before, d);
+    /* Settings that look as before may have been said by us all the same. */
+    bool same = resolved_link_eq(now, before);
+    r = resolved_link_restore(bus, o->link_index, before, d);
     if (r == 0)
-        *ret = OBJECT_UNDONE;
+        *ret = same ? OBJECT_GONE : OBJECT_UNDONE;
     return r;
 }
 
@@ -456,8 +453,11 @@ static int watch(struct dns_backend *b, struct loop *loop, dns_changed_fn *chang
 {
     struct resolved *self = of(b);
 
+    struct resolvers now;
+
     self->changed = changed;
     self->arg = arg;
+    dns_backend_upstreams(b, NULL, &now, NULL); /* what a change is measured by */
     return bus_watch_new(loop, RESOLVED_SERVICE, RESOLVED_PATH, on_bus, self, &self->watch, d);
 }
 

@@ -297,16 +297,17 @@ static int flush_caches(struct bus *b, struct diag *d)
     return harmless(bus_call(b, &resolved_manager, "FlushCaches", NULL, d, ""));
 }
 
-int resolved_link_write(struct bus *b, uint32_t index, const struct resolved_link *now,
-                        const struct resolved_link *want, struct diag *d)
+static int write_default_route(struct bus *b, uint32_t index, bool on, struct diag *d)
 {
-    int r = 0;
+    return harmless(bus_call(b, &resolved_manager, "SetLinkDefaultRoute", NULL, d, "ib",
+                             (int32_t)index, (int)on));
+}
 
-    if (!same_default_route(now, want))
-        r = harmless(bus_call(b, &resolved_manager, "SetLinkDefaultRoute", NULL, d, "ib",
-                              (int32_t)index, (int)want->default_route));
-    if (r == 0)
-        r = write_modes(b, index, now, want, d);
+static int write_rest(struct bus *b, uint32_t index, const struct resolved_link *now,
+                      const struct resolved_link *want, struct diag *d)
+{
+    int r = write_modes(b, index, now, want, d);
+
     if (r == 0 && !same_bytes(&now->domains, &want->domains))
         r = write_domains(b, index, &want->domains, d);
     if (r == 0 && !same_bytes(&now->servers, &want->servers))
@@ -316,10 +317,52 @@ int resolved_link_write(struct bus *b, uint32_t index, const struct resolved_lin
     return r;
 }
 
-int resolved_link_revert(struct bus *b, uint32_t index, struct diag *d)
+int resolved_link_write(struct bus *b, uint32_t index, const struct resolved_link *now,
+                        const struct resolved_link *want, struct diag *d)
 {
-    int r = bus_call(b, &resolved_manager, "RevertLink", NULL, d, "i", (int32_t)index);
+    bool others =
+        !same_bytes(&now->domains, &want->domains) || !same_bytes(&now->servers, &want->servers);
 
+    /* What is read is what resolved makes of the other settings, as long as nobody has said so. */
+    if (want->default_route >= 0 && (others || !same_default_route(now, want))) {
+        int r = write_default_route(b, index, want->default_route != 0, d);
+        if (r < 0)
+            return r;
+    }
+    return write_rest(b, index, now, want, d);
+}
+
+static int revert(struct bus *b, uint32_t index, struct diag *d)
+{
+    return bus_call(b, &resolved_manager, "RevertLink", NULL, d, "i", (int32_t)index);
+}
+
+/* The default route comes last, if what resolved makes of the rest isn't it: it isn't to be said when it wasn't before. */
+static int write_again(struct bus *b, uint32_t index, const struct resolved_link *before,
+                       struct diag *d)
+{
+    CLEANUP(resolved_link_release) struct resolved_link now;
+
+    resolved_link_init(&now);
+    int r = resolved_link_read(b, index, &now, d);
+    if (r == 0)
+        r = write_rest(b, index, &now, before, d);
+    resolved_link_release(&now);
+    resolved_link_init(&now);
+    if (r == 0)
+        r = resolved_link_read(b, index, &now, d);
+    if (r == 0 && !same_default_route(&now, before))
+        r = write_default_route(b, index, before->default_route != 0, d);
+    return r;
+}
+
+int resolved_link_restore(struct bus *b, uint32_t index, const struct resolved_link *before,
+                          struct diag *d)
+{
+    int r = revert(b, index, d);
+
+    if (r == 0 && (buf_len(&before->servers) > 0 || buf_len(&before->domains) > 0))
+        r = write_again(b, index, before, d);
     return r < 0 ? r : flush_caches(b, d);
 }
 
@@ -336,11 +379,6 @@ bool resolved_link_eq(const struct resolved_link *a, const struct resolved_link 
 bool resolved_link_same_servers(const struct resolved_link *a, const struct resolved_link *b)
 {
     return same_bytes(&a->servers, &b->servers);
-}
-
-bool resolved_link_is_empty(const struct resolved_link *l)
-{
-    return buf_len(&l->servers) == 0 && buf_len(&l->domains) == 0;
 }
 
 static int put_sized(struct buf *out, struct slice bytes)

@@ -35,12 +35,13 @@ int resolved_link_read(struct bus *b, uint32_t index, struct resolved_link *ret,
 int resolved_link_write(struct bus *b, uint32_t index, const struct resolved_link *now,
                         const struct resolved_link *want, struct diag *d);
 
-/* Takes everything back that was set over the bus, and flushes the caches. */
-int resolved_link_revert(struct bus *b, uint32_t index, struct diag *d);
+/* Takes everything back that was set over the bus, brings back what was there before that, if something was, and flushes the
+ * caches. */
+int resolved_link_restore(struct bus *b, uint32_t index, const struct resolved_link *before,
+                          struct diag *d);
 
 bool resolved_link_eq(const struct resolved_link *a, const struct resolved_link *b);
 bool resolved_link_same_servers(const struct resolved_link *a, const struct resolved_link *b);
-bool resolved_link_is_empty(const struct resolved_link *l); /* neither servers nor domains */
 
 int resolved_link_encode(const struct resolved_link *l,
                          struct buf *out);                               /* ERR_TOOBIG, ERR_NOMEM */
