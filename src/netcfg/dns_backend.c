@@ -10,6 +10,9 @@ static const struct {
     int (*make)(struct dns_backend **ret, struct diag *d);
 } backends[] = {
     {"resolved", dns_resolved_new},
+    {"resolvconf", dns_resolvconf_new},
+    {"file", dns_file_new},
+    {"none", dns_none_new},
 };
 
 static int probe(struct dns_backend *b, struct diag *d)

@@ -5,13 +5,16 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 
 #define INPUT_MAX ((size_t)64 * 1024)
 
@@ -43,8 +46,7 @@ static int open_input(struct slice input)
 }
 
 /* In the child, between fork and exec: async-signal-safe calls only. */
-NORETURN static void become(const struct program *p, int input, int output, int problem,
-                            pid_t parent)
+NORETURN static void become(const struct program *p, int input, int output, int problem, int lock)
 {
     static char *const environment[] = {(char *)(uintptr_t) "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
                                         (char *)(uintptr_t) "LC_ALL=C", NULL};
@@ -54,11 +56,13 @@ NORETURN static void become(const struct program *p, int input, int output, int 
         (void)signal(s, SIG_DFL);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)setpgid(0, 0);
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() == parent && chdir("/") == 0 && dup2(input, 0) == 0 && dup2(output, 1) == 1 &&
-        dup2(output, 2) == 2) {
-        /* Whatever the process has open, also what isn't close-on-exec. */
+    /* Outlives exec: the end of a run that nobody watches any more. */
+    (void)alarm((unsigned)(p->timeout_ms / 1000) + 1);
+    if (chdir("/") == 0 && dup2(input, 0) == 0 && dup2(output, 1) == 1 && dup2(output, 2) == 2) {
+        /* Whatever the process has open, also what isn't close-on-exec; but the lock goes with the program. */
         (void)syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
+        if (lock >= 0)
+            (void)fcntl(lock, F_SETFD, 0);
         execve(p->path, (char *const *)(uintptr_t)p->args, environment);
     }
     int code = errno;
@@ -91,7 +95,7 @@ static void close_both(const int fds[2])
     close(fds[1]);
 }
 
-static int start(const struct program *p, struct running *r)
+static int start(const struct program *p, int lock, struct running *r)
 {
     int output[2], problem[2];
     int input = open_input(p->input);
@@ -106,10 +110,9 @@ static int start(const struct program *p, struct running *r)
         close_both(output);
         return -EMFILE;
     }
-    pid_t parent = getpid();
     r->pid = fork();
     if (r->pid == 0)
-        become(p, input, output[1], problem[1], parent);
+        become(p, input, output[1], problem[1], lock);
     int code = r->pid < 0 ? errno : 0;
     close(input);
     close(output[1]);
@@ -160,10 +163,28 @@ static bool wait_end(const struct running *r, struct buf *out)
     }
 }
 
-int program_run(const struct program *p, struct buf *out, int *ret_exit, struct diag *d)
+/* Waits for an earlier run as long as one may take: a daemon that it started may hold the lock for ever. -1: no lock. */
+static int take_lock(const struct program *p)
+{
+    static const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+    uint64_t deadline_ns = clock_mono_ns() + p->timeout_ms * NS_PER_MS;
+    char dir[64];
+    const char *slash = p->lock != NULL ? strrchr(p->lock, '/') : NULL;
+    if (slash == NULL ||
+        str_copy_slice(dir, sizeof(dir), slice_of(p->lock, (size_t)(slash - p->lock))) < 0)
+        return -1;
+    (void)mkdir(dir, 0755);
+    int fd = open(p->lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK &&
+           clock_mono_ns() < deadline_ns)
+        (void)nanosleep(&pause, NULL);
+    return fd;
+}
+
+static int run(const struct program *p, int lock, struct buf *out, int *ret_exit, struct diag *d)
 {
     struct running r = {.deadline_ns = clock_mono_ns() + p->timeout_ms * NS_PER_MS};
-    int code = start(p, &r);
+    int code = start(p, lock, &r);
     if (code < 0)
         return failed(d, p, -code);
     r.pidfd = (int)syscall(SYS_pidfd_open, r.pid, 0U);
@@ -179,4 +200,13 @@ int program_run(const struct program *p, struct buf *out, int *ret_exit, struct 
                         (unsigned long long)(p->timeout_ms / 1000));
     *ret_exit = status;
     return 0;
+}
+
+int program_run(const struct program *p, struct buf *out, int *ret_exit, struct diag *d)
+{
+    int lock = take_lock(p);
+    int err = run(p, lock, out, ret_exit, d);
+    if (lock >= 0)
+        close(lock);
+    return err;
 }
