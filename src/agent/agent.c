@@ -339,6 +339,7 @@ int agent_serve_engine(struct agent *a, struct stream *stream)
 {
     if (a->server != NULL || defer_pending(&a->gone))
         return ERR_BUSY;
+    a->session_over = false;
     const struct application_server_config config = {.loop = a->loop,
                                                      .directory = a->directory,
                                                      .lookups = a->lookups,

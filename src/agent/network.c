@@ -7,12 +7,9 @@
 #include "base/str.h"
 #include "net/prefix.h"
 
-#define BITS_MIN 8
-#define BITS_MAX 30
-
-static bool is_virtual(const struct prefix *p)
+bool network_is_virtual(const struct prefix *p)
 {
-    return p->addr.version == 4 && p->bits >= BITS_MIN && p->bits <= BITS_MAX &&
+    return p->addr.version == 4 && p->bits >= NETWORK_BITS_MIN && p->bits <= NETWORK_BITS_MAX &&
            !ip_addr_is_loopback(&p->addr) && !ip_addr_is_link_local(&p->addr) &&
            !ip_addr_is_multicast(&p->addr) && !ip_addr_is_unspecified(&p->addr);
 }
@@ -25,7 +22,7 @@ static struct prefix prefix_from(const struct channel_range *r)
 static void add_range(struct channel_setup *s, const char *text)
 {
     struct prefix p;
-    if (prefix_parse(text, &p) < 0 || !is_virtual(&p)) {
+    if (prefix_parse(text, &p) < 0 || !network_is_virtual(&p)) {
         log_warn("the range %s of a gateway can't be used for apps and is left out", text);
         return;
     }

@@ -4,9 +4,15 @@
 
 #include "agent/directory.h"
 #include "agent/resolvers.h"
+#include "net/prefix.h"
 #include "platform/channel.h"
 
 #define NETWORK_DEFAULT_RANGE "100.64.0.0/10"
+
+/* Whether a range can be one of virtual addresses: IPv4, of a size that makes sense, nothing that has a meaning of its own. */
+#define NETWORK_BITS_MIN 8
+#define NETWORK_BITS_MAX 30
+bool network_is_virtual(const struct prefix *p);
 
 /* Each range once; those that overlap an earlier one, or can't be virtual (loopback, link-local, multicast, too large or small), are
  * left out with a warning. None left: the default one. The prefix is random (RFC 4193). Resolvers inside the ranges, which

@@ -8,6 +8,7 @@ extern const struct command command_apps;
 extern const struct command command_broker;
 extern const struct command command_broker_check;
 extern const struct command command_connections;
+extern const struct command command_down;
 extern const struct command command_engine;
 extern const struct command command_gateway_check;
 extern const struct command command_gateway_init;
@@ -23,6 +24,7 @@ extern const struct command command_logout;
 extern const struct command command_proxy;
 extern const struct command command_run;
 extern const struct command command_status;
+extern const struct command command_up;
 extern const struct command command_version;
 
 #endif

@@ -104,21 +104,6 @@ static json_t *merge(const struct home *home, json_t *live)
     return merged;
 }
 
-/* 1234567 → "1.2M" */
-static void bytes_text(json_int_t bytes, char text[16])
-{
-    static const char units[] = "kMGTP";
-    double v = (double)bytes;
-    size_t unit = 0;
-    if (bytes < 1000) {
-        (void)str_format(text, 16, "%lld", (long long)bytes);
-        return;
-    }
-    for (v /= 1000; v >= 999.5 && unit + 1 < sizeof(units) - 1; unit++)
-        v /= 1000;
-    (void)str_format(text, 16, "%.1f%c", v, units[unit]);
-}
-
 static int add_row(struct table_rows *rows, json_t *record)
 {
     char started[CLOCK_TEXT_SIZE], up[16], down[16], port[16], program[128];
@@ -127,8 +112,8 @@ static int add_row(struct table_rows *rows, json_t *record)
     clock_format(number_of(record, "started_us"), started);
     started[10] = ' ';
     started[19] = '\0';
-    bytes_text(number_of(record, "bytes_up"), up);
-    bytes_text(number_of(record, "bytes_down"), down);
+    output_bytes((uint64_t)number_of(record, "bytes_up"), up);
+    output_bytes((uint64_t)number_of(record, "bytes_down"), down);
     (void)str_format(port, sizeof(port), "%lld", (long long)number_of(record, "port"));
     (void)str_format(program, sizeof(program), "%s",
                      path[0] == '\0' ? "?"

@@ -15,6 +15,8 @@
 /* In the order of `stile help`; commands of one group stand together. One row each. */
 /* clang-format off */
 const struct command *const cli_commands[] = {
+    &command_up,
+    &command_down,
     &command_run,
     &command_login,
     &command_logout,

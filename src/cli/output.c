@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 
 int output_json(const struct cli *cli, json_t *value)
 {
@@ -13,6 +14,20 @@ int output_json(const struct cli *cli, json_t *value)
     if (r != 0 || putchar('\n') == EOF)
         return cli_fail_text(cli, "Failed to write the output");
     return CLI_OK;
+}
+
+void output_bytes(uint64_t bytes, char text[OUTPUT_BYTES_SIZE])
+{
+    static const char units[] = "kMGTP";
+    double v = (double)bytes;
+    size_t unit = 0;
+    if (bytes < 1000) {
+        (void)str_format(text, OUTPUT_BYTES_SIZE, "%llu", (unsigned long long)bytes);
+        return;
+    }
+    for (v /= 1000; v >= 999.5 && unit + 1 < sizeof(units) - 1; unit++)
+        v /= 1000;
+    (void)str_format(text, OUTPUT_BYTES_SIZE, "%.1f%c", v, units[unit]);
 }
 
 /* Characters of UTF-8 text: all bytes but the continuation bytes. */

@@ -10,6 +10,10 @@
  * made) fails. Returns an exit status. */
 int output_json(const struct cli *cli, json_t *value);
 
+/* 1234567 → "1.2M" */
+#define OUTPUT_BYTES_SIZE 16
+void output_bytes(uint64_t bytes, char text[OUTPUT_BYTES_SIZE]);
+
 /* A table for people. The first row is the headings. Texts are copied; bytes that would steer the terminal are shown as '?'. */
 struct table_rows {
     size_t columns;

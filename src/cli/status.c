@@ -1,10 +1,11 @@
-/* stile status: who is logged in where, and which sessions run. */
+/* stile status: who is logged in where, which sessions run, of `stile run` and of `stile up`, and the service behind the latter. */
 #include <stdio.h>
 
 #include "agent/agents.h"
 #include "agent/profile.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "broker/client.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "loop/loop.h"
@@ -19,6 +20,8 @@ struct status {
     struct loop loop;
     json_t *profiles;
     json_t *sessions;
+    json_t *service;
+    char service_line[512];
     struct table_rows profile_rows;
     struct table_rows session_rows;
 };
@@ -60,13 +63,15 @@ static int add_session(struct status *s, const agent_status *a)
     clock_format(a->started_us, since);
     if (s->cli->json) {
         json_array_append_new(s->sessions,
-                              json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:o}", "pid",
-                                        (int)a->pid, "mode", a->mode, "command", a->command,
-                                        "version", a->version, "interface", a->interface_name,
-                                        "ipv6_prefix", a->ipv6_prefix, "started", since,
-                                        "open_connections", (int)a->open_connections, "ipv4_ranges",
-                                        texts_json(a->n_ipv4_ranges, a->ipv4_ranges), "dns_zones",
-                                        texts_json(a->n_dns_zones, a->dns_zones)));
+                              json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, "
+                                        "s:o, s:o}",
+                                        "pid", (int)a->pid, "mode", a->mode, "state", a->state,
+                                        "detail", a->detail, "dns_backend", a->dns_backend,
+                                        "command", a->command, "version", a->version, "interface",
+                                        a->interface_name, "ipv6_prefix", a->ipv6_prefix, "started",
+                                        since, "open_connections", (int)a->open_connections,
+                                        "ipv4_ranges", texts_json(a->n_ipv4_ranges, a->ipv4_ranges),
+                                        "dns_zones", texts_json(a->n_dns_zones, a->dns_zones)));
         return CLI_OK;
     }
     char pid[16], open[16];
@@ -75,9 +80,14 @@ static int add_session(struct status *s, const agent_status *a)
     since[16] = 'Z';
     since[17] = '\0';
     const char *range = a->n_ipv4_ranges > 0 ? a->ipv4_ranges[0] : "";
+    char what[256];
+    if (str_eq(a->mode, "up") && !str_eq(a->state, "up"))
+        (void)str_format(what, sizeof(what), "the host (%s)", a->state);
+    else
+        (void)str_format(what, sizeof(what), "%s", str_eq(a->mode, "up") ? "the host" : a->command);
     return table_rows_add(&s->session_rows,
                           (const char *const[]){pid, since, open, a->interface_name, range,
-                                                a->ipv6_prefix, a->command}) < 0
+                                                a->ipv6_prefix, what}) < 0
                ? CLI_FAILED
                : CLI_OK;
 }
@@ -117,11 +127,39 @@ static int add_profiles(struct status *s)
     return status;
 }
 
+/* A host without the service is no failure: `stile run` needs none. */
+static void ask_service(struct status *s)
+{
+    union broker_message m;
+    union broker_message reply;
+    struct diag d = {0};
+    char since[CLOCK_TEXT_SIZE];
+    broker_message_init(&m, BROKER_STATUS);
+    if (broker_ask(NULL, &m, &reply, NULL, &d) < 0) {
+        s->service = json_pack("{s:b, s:s}", "running", 0, "problem", d.text);
+        (void)str_format(s->service_line, sizeof(s->service_line), "Service: %s", d.text);
+        return;
+    }
+    const struct broker_status_reply *r = &reply.status_reply;
+    clock_format(r->started_us, since);
+    s->service = json_pack("{s:b, s:s, s:i, s:s, s:s, s:i, s:i, s:s}", "running", 1, "version",
+                           r->version, "pid", (int)r->pid, "started", since, "dns_backend",
+                           r->dns_backend, "sessions", (int)(r->session_count + r->other_sessions),
+                           "leftovers", (int)r->leftovers, "last_recovery", r->last_recovery);
+    (void)str_format(s->service_line, sizeof(s->service_line),
+                     "Service: version %s, pid %u, since %.16sZ, DNS by %s, %u of all users' "
+                     "sessions%s%s",
+                     r->version, r->pid, since, r->dns_backend,
+                     r->session_count + r->other_sessions,
+                     r->leftovers > 0 ? "; something is left over, see `stile diag`" : "",
+                     str_eq(r->version, STILE_VERSION) ? "" : "; its version isn't this one's");
+}
+
 static int show(struct status *s, int status)
 {
     if (s->cli->json)
-        return output_json(s->cli, json_pack("{s:O, s:O}", "profiles", s->profiles, "sessions",
-                                             s->sessions)) == CLI_OK
+        return output_json(s->cli, json_pack("{s:O, s:O, s:O}", "profiles", s->profiles, "sessions",
+                                             s->sessions, "service", s->service)) == CLI_OK
                    ? status
                    : CLI_FAILED;
     if (s->profile_rows.count > 1)
@@ -132,7 +170,9 @@ static int show(struct status *s, int status)
     if (s->session_rows.count > 1)
         table_rows_print(&s->session_rows);
     else
-        puts("No session runs. Start one with: stile run -- PROGRAM");
+        puts(
+            "No session runs. Start one with `stile up`, or for one program: stile run -- PROGRAM");
+    printf("\n%s\n", s->service_line);
     return status;
 }
 
@@ -150,19 +190,21 @@ static int run_status(struct cli *cli)
     table_rows_init(&s.session_rows, 7);
     static const char *const profile_headings[] = {"PROFILE", "USER", "CLUSTER", "GATEWAY",
                                                    "UNTIL"};
-    static const char *const session_headings[] = {"PID",   "SINCE", "OPEN",   "INTERFACE",
-                                                   "RANGE", "IPV6",  "PROGRAM"};
+    static const char *const session_headings[] = {"PID",   "SINCE", "OPEN", "INTERFACE",
+                                                   "RANGE", "IPV6",  "FOR"};
     int status = CLI_FAILED;
     if (table_rows_add(&s.profile_rows, profile_headings) == 0 &&
         table_rows_add(&s.session_rows, session_headings) == 0) {
         int of_profiles = add_profiles(&s);
         int of_sessions = add_sessions(&s);
+        ask_service(&s);
         status = show(&s, of_profiles != CLI_OK ? of_profiles : of_sessions);
     }
     table_rows_release(&s.profile_rows);
     table_rows_release(&s.session_rows);
     json_decref(s.profiles);
     json_decref(s.sessions);
+    json_decref(s.service);
     loop_release(&s.loop);
     home_close(&s.home);
     return status;
@@ -171,7 +213,7 @@ static int run_status(struct cli *cli)
 const struct command command_status = {
     .name = "status",
     .group = "Using apps",
-    .summary = "Show the log-ins, when they end, and the sessions that run",
+    .summary = "Show the log-ins, when they end, the sessions that run, and the service",
     .shows_json = true,
     .run = run_status,
 };
