@@ -216,6 +216,24 @@ int netcfg_end(struct netcfg *n, uint32_t session, struct netcfg_report *r)
     return 0;
 }
 
+int netcfg_end_all(struct netcfg *n, struct netcfg_report *r)
+{
+    int err = 0;
+    while (n->session_count > 0 && err == 0)
+        err = netcfg_end(n, n->sessions[n->session_count - 1].id, r);
+    return err;
+}
+
+const struct object *netcfg_applied_object(const struct netcfg *n, enum object_kind kind)
+{
+    LIST_FOR_EACH (node, &n->journal.entries) {
+        const struct journal_entry *e = LIST_ENTRY(node, struct journal_entry, node);
+        if (e->owned && e->objects[0].kind == kind)
+            return &e->objects[0];
+    }
+    return NULL;
+}
+
 static size_t count_owned(const struct netcfg *n)
 {
     size_t owned = 0;

@@ -57,6 +57,12 @@ int netcfg_end(struct netcfg *n, uint32_t session, struct netcfg_report *r);
 int netcfg_repair(struct netcfg *n, bool (*may_repair)(void *arg, const struct object *o),
                   void *arg, struct netcfg_report *r);
 
+/* As if each session ended, the youngest first. */
+int netcfg_end_all(struct netcfg *n, struct netcfg_report *r);
+
+/* What is applied of this kind, the oldest; NULL. Borrowed until the next call that changes anything. */
+const struct object *netcfg_applied_object(const struct netcfg *n, enum object_kind kind);
+
 size_t netcfg_leftovers(const struct netcfg *n); /* entries of the journal that no session owns */
 size_t netcfg_applied(const struct netcfg *n); /* objects that sessions own and that are applied */
 

@@ -16,27 +16,33 @@
 struct resolvers; /* net/resolv_conf.h */
 
 /* Why the host is looked at again; a mask. */
-enum netcfg_change {
-    NETCFG_CHANGED_LINK = 1u << 0,
-    NETCFG_CHANGED_ADDRESS = 1u << 1,
-    NETCFG_CHANGED_ROUTE = 1u << 2,
-    NETCFG_CHANGED_DNS = 1u << 3,       /* the daemon was restarted or someone set other servers */
-    NETCFG_CHANGED_UPSTREAMS = 1u << 4, /* the host's own resolvers */
-    NETCFG_CHANGED_CLOCK = 1u << 5,     /* it jumped: set, or the host was suspended */
-};
+#define NETCFG_CHANGED_LINK    1u
+#define NETCFG_CHANGED_ADDRESS 2u
+#define NETCFG_CHANGED_ROUTE   4u
+#define NETCFG_CHANGED_OURS                                                                        \
+    8u /* someone touched what we set: no change of the host's own network */
+#define NETCFG_CHANGED_UNKNOWN   16u  /* events were lost */
+#define NETCFG_CHANGED_CLOCK     32u  /* it jumped: set, or the host was suspended */
+#define NETCFG_CHANGED_DNS       64u  /* the daemon was restarted, or someone set other servers */
+#define NETCFG_CHANGED_UPSTREAMS 128u /* the host's own resolvers */
+#define NETCFG_CHANGED_NETWORK                                                                     \
+    (NETCFG_CHANGED_LINK | NETCFG_CHANGED_ADDRESS | NETCFG_CHANGED_ROUTE |                         \
+     NETCFG_CHANGED_UNKNOWN | NETCFG_CHANGED_CLOCK)
 
-/* The operating system as the thread uses it: all of it is called in the thread only. os_linux.c has the real one. */
+/* The operating system as the thread uses it: all of it is called in the thread only. os_linux.h has the real one. */
 struct netcfg_os {
-    /* Opens what is watched and operated on. changed(arg, mask of NETCFG_CHANGED_*) runs in the thread's loop from then on. */
-    int (*open)(const struct netcfg_os *self, struct loop *loop,
-                void (*changed)(void *arg, unsigned reasons), void *arg, struct ops *ret_ops,
-                struct diag *d);
-    /* Where names that aren't ours are to be asked; never ourselves. */
-    int (*upstreams)(void *os, struct resolvers *ret, struct diag *d);
-    const char *(*dns_backend)(void *os); /* "resolved", …; a static string */
-    /* ops->os is freed; closed(arg) in the loop once no callback can come any more. */
-    void (*close)(void *os, void (*closed)(void *arg), void *arg);
-    const void *options; /* of the implementation */
+    /* What undoing needs. The ops stay valid, and at their place, until close. */
+    int (*open)(const struct netcfg_os *self, const struct ops **ret_ops, struct diag *d);
+    /* After recovery, when the host is as it was before us: finds the way to set DNS, and calls changed(arg, mask of
+     * NETCFG_CHANGED_*) in this loop from then on. */
+    int (*start)(void *os, struct loop *loop, void (*changed)(void *arg, unsigned reasons),
+                 void *arg, struct diag *d);
+    /* Where names that aren't ours are to be asked; never ourselves. ours: the DNS object that is applied, or NULL. */
+    int (*upstreams)(void *os, const struct object *ours, struct resolvers *ret, struct diag *d);
+    const char *(*dns_backend)(void *os); /* "resolved", …; "" before start; a static string */
+    /* No callback comes after this; handles may still need turns of the loop to go. Frees. */
+    void (*close)(void *os);
+    const void *options; /* of the implementation; lives as long as the service */
 };
 
 enum netcfg_event_kind {
@@ -74,9 +80,6 @@ struct netcfg_service_config {
 };
 
 struct netcfg_service;
-
-/* boot_id and namespace_id of this process, from /proc. ERR_IO. */
-int netcfg_identify(struct netcfg_service_config *config, struct diag *d);
 
 /* Starts the thread, which locks and reads the journal, opens the system and undoes what a dead process left: `ready` is told
  * the result. If it is an error (ERR_BUSY: another broker; ERR_VERSION), nothing but netcfg_service_stop may follow. The
