@@ -9,6 +9,7 @@ extern const struct command command_broker;
 extern const struct command command_broker_check;
 extern const struct command command_connections;
 extern const struct command command_down;
+extern const struct command command_diag;
 extern const struct command command_engine;
 extern const struct command command_gateway_check;
 extern const struct command command_gateway_init;

@@ -1,0 +1,106 @@
+/* What an earlier session has left behind: interfaces, routes and settings that belong to no one any more. */
+#include <string.h>
+
+#include "base/str.h"
+#include "diag/check.h"
+
+/* Begins our own lines there, see netcfg/resolv_text.h. */
+#define RESOLV_CONF_MARKER "#stile: "
+
+#define REMEDY_CLEANUP "Remove it with: stile cleanup, as root if no service runs"
+
+/* Sessions of other users aren't told to an ordinary one: then a link may be theirs. */
+static bool others_are_unknown(const struct facts *f)
+{
+    if (f->home_err < 0)
+        return true;
+    return f->broker.err == 0 ? f->broker.status.other_sessions > 0
+                              : f->broker.err != ERR_NOTFOUND && f->broker.err != ERR_REFUSED;
+}
+
+static bool belongs_to_session(const struct facts *f, const char *link)
+{
+    for (size_t i = 0; i < f->session_count; i++)
+        if (f->sessions[i].err == 0 && str_eq(f->sessions[i].interface_name, link))
+            return true;
+    for (size_t i = 0; f->broker.err == 0 && i < f->broker.status.session_count; i++)
+        if (str_eq(f->broker.status.sessions[i].interface_name, link))
+            return true;
+    return false;
+}
+
+static bool is_stile_link(const char *name)
+{
+    size_t digits = strspn(str_starts(name, "stile") ? name + 5 : "", "0123456789");
+    return digits > 0 && name[5 + digits] == '\0';
+}
+
+static void judge_journal(const struct facts *f, struct findings *ret)
+{
+    if (f->broker.err < 0 || f->broker.status.leftovers == 0)
+        return;
+    struct finding *n = findings_add(ret, SEVERITY_PROBLEM, "leftover-journal", "");
+    finding_title(n, "The service's journal has %u changes of sessions that are over",
+                  (unsigned)f->broker.status.leftovers);
+    finding_remedy(n, "Undo them with: stile cleanup");
+}
+
+static void judge_links(const struct facts *f, struct findings *ret)
+{
+    const struct host_view *v = &f->host.view;
+    for (size_t i = 0; i < v->link_count; i++) {
+        const char *name = v->links[i].name;
+        if (!is_stile_link(name) || belongs_to_session(f, name))
+            continue;
+        struct finding *n = findings_add(ret, SEVERITY_PROBLEM, "leftover-link", name);
+        finding_title(n, "The interface %s belongs to no session", name);
+        finding_remedy(n, REMEDY_CLEANUP);
+    }
+}
+
+static void judge_routes(const struct facts *f, struct findings *ret)
+{
+    const struct host_view *v = &f->host.view;
+    for (size_t i = 0; i < v->route_count; i++) {
+        const struct host_route *r = &v->routes[i];
+        const struct host_link *l = host_view_link(v, r->link_index);
+        char text[PREFIX_TEXT_SIZE];
+        if (!r->ours || (l != NULL && (is_stile_link(l->name) || belongs_to_session(f, l->name))))
+            continue;
+        prefix_format(&r->dst, text);
+        struct finding *n = findings_add(ret, SEVERITY_PROBLEM, "leftover-route", text);
+        finding_title(n, "The route %s%s%s was made by stile and belongs to no session", text,
+                      l != NULL ? " on " : "", l != NULL ? l->name : "");
+        finding_remedy(n, REMEDY_CLEANUP);
+    }
+}
+
+/* While a session is there, its back-end may well have written it. */
+static void judge_resolv_conf(const struct facts *f, struct findings *ret)
+{
+    struct slice text = f->host.resolver.resolv_conf;
+    if (facts_up_session(f) != NULL || text.len == 0 ||
+        memmem(text.data, text.len, RESOLV_CONF_MARKER, sizeof(RESOLV_CONF_MARKER) - 1) == NULL)
+        return;
+    struct finding *n = findings_add(ret, SEVERITY_PROBLEM, "leftover-resolv-conf", "");
+    finding_title(n, "/etc/resolv.conf was written by stile, and no session runs");
+    finding_detail(n, "Names may not resolve at all");
+    finding_remedy(n, "Put the old one back with: stile cleanup, as root if no service runs");
+}
+
+static void run(const struct facts *f, struct findings *ret)
+{
+    judge_journal(f, ret);
+    if (!others_are_unknown(f)) {
+        if (f->host.view_err == 0) {
+            judge_links(f, ret);
+            judge_routes(f, ret);
+        }
+        judge_resolv_conf(f, ret);
+    }
+    if (ret->count == 0)
+        finding_title(findings_add(ret, SEVERITY_OK, "leftovers", ""),
+                      "Nothing of an earlier session was left behind");
+}
+
+const struct check check_leftovers = {.id = "leftovers", .heading = "Left behind", .run = run};
