@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "agent/agents.h"
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -125,10 +126,25 @@ static void stop(struct rpc_call *call, const ProtobufCMessage *message UNUSED, 
     config->stop(config->arg);
 }
 
+static void get_log(struct rpc_call *call, const ProtobufCMessage *message UNUSED, void *arg UNUSED)
+{
+    Stile__Agent__V1__GetLogResponse reply = STILE__AGENT__V1__GET_LOG_RESPONSE__INIT;
+    CLEANUP(buf_release) struct buf lines;
+    buf_init(&lines, LOG_KEPT_SIZE);
+    if (log_kept(&lines) < 0) {
+        rpc_call_fail(call, RPC_RESOURCE_EXHAUSTED, "Out of memory");
+        return;
+    }
+    reply.lines.data = lines.data + lines.start;
+    reply.lines.len = buf_len(&lines);
+    rpc_call_reply(call, &reply.base);
+}
+
 static const struct rpc_handler handlers[] = {
     {&control_get_status, get_status},
     {&control_list_connections, list_connections},
     {&control_stop, stop},
+    {&control_get_log, get_log},
 };
 
 static int conn_new(struct control_server *s, int fd)

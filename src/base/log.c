@@ -196,6 +196,20 @@ void log_write(enum log_level level, const char *fmt, ...)
     errno = saved_errno;
 }
 
+void log_write_with(enum log_level level, const struct log_field *field, const char *fmt, ...)
+{
+    if (!log_enabled(level))
+        return;
+    int saved_errno = errno;
+    char message[LOG_MESSAGE_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    format_message(message, fmt, args);
+    va_end(args);
+    log_event(level, message, field, 1);
+    errno = saved_errno;
+}
+
 void log_only_keep(enum log_level level, const char *fmt, ...)
 {
     if (!is_kept(level))

@@ -52,6 +52,9 @@ struct log_field {
 };
 void log_event(enum log_level level, const char *message, const struct log_field *fields,
                size_t count);
+/* A message that is put together, and one field. */
+PRINTF_LIKE(3, 4)
+void log_write_with(enum log_level level, const struct log_field *field, const char *fmt, ...);
 
 /* A line of another process of ours, as that one told it. */
 struct log_line {

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "broker/caller.h"
+#include "broker/user_log.h"
 #include "platform/fdpass.h"
 
 enum {
@@ -28,7 +28,8 @@ void caller_send(struct caller *c, const union broker_message *m, const int *fds
     if (r == 0)
         return;
     if (r != ERR_CLOSED)
-        log_warn("Failed to answer process %u of uid %u: %s; closing its connection",
+        user_log(LOG_WARN, c->peer.uid,
+                 "Failed to answer process %u of uid %u: %s; closing its connection",
                  (unsigned)c->peer.pid, (unsigned)c->peer.uid,
                  r == ERR_AGAIN ? "it doesn't read" : err_text(r));
     caller_close(c);
@@ -151,21 +152,23 @@ static void on_hello(struct caller *c, const union broker_message *m)
     struct diag d = {0};
     timer_stop(&c->timer);
     if (m->header.type != BROKER_HELLO) {
-        log_warn("Process %u of uid %u said something else than who it is; closing",
+        user_log(LOG_WARN, c->peer.uid,
+                 "Process %u of uid %u said something else than who it is; closing",
                  (unsigned)c->peer.pid, (unsigned)c->peer.uid);
         caller_close(c);
         return;
     }
     int r = judge(c, m, &d);
     if (r < 0) {
-        log_info("Refused process %u of uid %u: %s", (unsigned)c->peer.pid, (unsigned)c->peer.uid,
-                 d.text);
+        user_log(LOG_INFO, c->peer.uid, "Refused process %u of uid %u: %s", (unsigned)c->peer.pid,
+                 (unsigned)c->peer.uid, d.text);
         caller_refuse(c, m->header.id, r, d.text);
         caller_close(c);
         return;
     }
     c->greeted = true;
-    log_debug("Process %u of uid %u is welcome", (unsigned)c->peer.pid, (unsigned)c->peer.uid);
+    user_log(LOG_DEBUG, c->peer.uid, "Process %u of uid %u is welcome", (unsigned)c->peer.pid,
+             (unsigned)c->peer.uid);
     welcome(c, m->header.id);
 }
 
@@ -174,7 +177,8 @@ static void on_hello(struct caller *c, const union broker_message *m)
 static void on_receive_failed(struct caller *c, int err)
 {
     if (err != ERR_CLOSED)
-        log_warn("Process %u of uid %u broke the protocol (%s); closing its connection",
+        user_log(LOG_WARN, c->peer.uid,
+                 "Process %u of uid %u broke the protocol (%s); closing its connection",
                  (unsigned)c->peer.pid, (unsigned)c->peer.uid, err_text(err));
     caller_close(c);
 }
@@ -202,8 +206,8 @@ static void on_readable(uv_poll_t *handle, int status, int events)
 static void on_silent(void *arg)
 {
     struct caller *c = arg;
-    log_info("Process %u of uid %u connected and said nothing; closing", (unsigned)c->peer.pid,
-             (unsigned)c->peer.uid);
+    user_log(LOG_INFO, c->peer.uid, "Process %u of uid %u connected and said nothing; closing",
+             (unsigned)c->peer.pid, (unsigned)c->peer.uid);
     caller_close(c);
 }
 
@@ -229,8 +233,8 @@ static void turn_away(int fd, const struct peer *peer)
     fill_refused(
         &m, 0, ERR_LIMIT,
         "The broker has as many connections as it may have; try again when some have ended");
-    log_info("Refused process %u of uid %u: too many connections", (unsigned)peer->pid,
-             (unsigned)peer->uid);
+    user_log(LOG_INFO, peer->uid, "Refused process %u of uid %u: too many connections",
+             (unsigned)peer->pid, (unsigned)peer->uid);
     (void)broker_message_send(fd, &m, NULL, 0);
 }
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "broker/user_log.h"
 #include "platform/fdpass.h"
 
 static void answer(struct caller *c, union broker_message *m)
@@ -82,7 +82,8 @@ static void handle_start(struct caller *c, const union broker_message *m, int *f
     int r = sessions_start(c->all->config.sessions, &caller, &m->start.network, fds,
                            &session_events, c, &c->session, &d);
     if (r < 0) {
-        log_info("Refused a session of uid %u: %s", (unsigned)c->peer.uid, d.text);
+        user_log(LOG_INFO, c->peer.uid, "Refused a session of uid %u: %s", (unsigned)c->peer.uid,
+                 d.text);
         refuse(c, r, d.text);
     }
 }
@@ -144,6 +145,27 @@ static void handle_status(struct caller *c, const union broker_message *m, int *
     answer(c, &reply);
 }
 
+/* ---- the log ---- */
+
+static void handle_get_log(struct caller *c, const union broker_message *m, int *fds)
+{
+    union broker_message reply;
+    struct diag d = {0};
+    int fd = -1;
+    (void)m;
+    (void)fds;
+    int r = user_log_open(c->peer.uid, &fd, &d);
+    if (r < 0) {
+        refuse(c, r, d.text);
+        return;
+    }
+    broker_message_init(&reply, BROKER_LOG);
+    reply.header.id = c->asked_id;
+    c->asked_type = 0;
+    caller_send(c, &reply, &fd, 1);
+    (void)close(fd);
+}
+
 /* ---- the table ---- */
 
 static const struct request {
@@ -155,6 +177,7 @@ static const struct request {
     [BROKER_CONFIGURE] = {handle_configure, false, false},
     [BROKER_STOP] = {handle_stop, false, true},
     [BROKER_STATUS] = {handle_status, false, true},
+    [BROKER_GET_LOG] = {handle_get_log, false, true},
 };
 
 void caller_handle(struct caller *c, const union broker_message *m, int *fds, size_t fd_count)
@@ -162,7 +185,8 @@ void caller_handle(struct caller *c, const union broker_message *m, int *fds, si
     uint32_t type = m->header.type;
     const struct request *q = type < ARRAY_LEN(requests) ? &requests[type] : NULL;
     if (q == NULL || q->handle == NULL || c->asked_type != 0) {
-        log_warn("Process %u of uid %u asked what it may not, or too much at once; closing",
+        user_log(LOG_WARN, c->peer.uid,
+                 "Process %u of uid %u asked what it may not, or too much at once; closing",
                  (unsigned)c->peer.pid, (unsigned)c->peer.uid);
         fdpass_close(fds, fd_count);
         caller_close(c);

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "broker/launch.h"
+#include "broker/user_log.h"
 #include "loop/timer.h"
 #include "platform/fdpass.h"
 
@@ -79,7 +79,8 @@ static void on_timer_closed(void *arg)
 
 static void finish(struct session *s)
 {
-    log_info("The session of uid %u on %s has ended", (unsigned)s->caller.uid, s->launch.name);
+    user_log(LOG_INFO, s->caller.uid, "The session of uid %u on %s has ended",
+             (unsigned)s->caller.uid, s->launch.name);
     list_remove(&s->node);
     s->all->count--;
     registry_drop(&s->all->registry, s->id);
@@ -98,7 +99,8 @@ static void on_host_ended(void *arg, const struct host_outcome *o)
 {
     struct session *s = arg;
     if (o->err < 0)
-        log_error("Failed to put everything of %s back: %s", s->launch.name, o->d->text);
+        user_log(LOG_ERROR, s->caller.uid, "Failed to put everything of %s back: %s",
+                 s->launch.name, o->d->text);
     s->state = STATE_QUIET;
     if (s->launch.pid == 0) {
         launch_kill(&s->launch);
@@ -128,7 +130,8 @@ static void begin_end(struct session *s)
 static void on_grace_over(void *arg)
 {
     struct session *s = arg;
-    log_debug("The engine on %s takes too long to end; killing it", s->launch.name);
+    user_log(LOG_DEBUG, s->caller.uid, "The engine on %s takes too long to end; killing it",
+             s->launch.name);
     launch_kill(&s->launch);
 }
 
@@ -142,7 +145,8 @@ static void on_engine_ended(struct session *s, int status)
         return;
     s->engine_died = !s->end_wanted;
     if (s->engine_died)
-        log_warn("The engine of uid %u on %s has ended (%s %d); putting the host back",
+        user_log(LOG_WARN, s->caller.uid,
+                 "The engine of uid %u on %s has ended (%s %d); putting the host back",
                  (unsigned)s->caller.uid, s->launch.name, status > 128 ? "signal" : "status",
                  status > 128 ? status - 128 : status);
     begin_end(s);
@@ -186,8 +190,8 @@ static int start_engine(struct session *s, const struct host_outcome *o, struct 
 
 static void fail_start(struct session *s, int err, const struct diag *d)
 {
-    log_warn("The session of uid %u on %s didn't start: %s", (unsigned)s->caller.uid,
-             s->launch.name, d->text);
+    user_log(LOG_WARN, s->caller.uid, "The session of uid %u on %s didn't start: %s",
+             (unsigned)s->caller.uid, s->launch.name, d->text);
     s->failure = *d;
     s->failure.err = err;
 }
@@ -213,7 +217,8 @@ static void on_applied(void *arg, const struct host_outcome *o)
         return;
     }
     fill_started(s, o, &m);
-    log_info("Session of uid %u on %s: %u zones, engine %d as uid %u, DNS by %s",
+    user_log(LOG_INFO, s->caller.uid,
+             "Session of uid %u on %s: %u zones, engine %d as uid %u, DNS by %s",
              (unsigned)s->caller.uid, s->launch.name, (unsigned)s->network.zone_count,
              s->launch.pid, (unsigned)s->launch.uid, m.dns_backend);
     answer(s, 0, NULL, &m);
@@ -296,14 +301,14 @@ static void on_configured(void *arg, const struct host_outcome *o)
     if (o->err < 0) {
         struct diag ignored;
         (void)registry_set(&s->all->registry, s->id, &s->network, &ignored);
-        log_warn("The new plan of uid %u on %s was not applied: %s", (unsigned)s->caller.uid,
-                 s->launch.name, o->d->text);
+        user_log(LOG_WARN, s->caller.uid, "The new plan of uid %u on %s was not applied: %s",
+                 (unsigned)s->caller.uid, s->launch.name, o->d->text);
         answer(s, o->err, o->d, NULL);
     } else {
         s->network = s->wanted;
         fill_started(s, o, &m);
-        log_info("Session of uid %u on %s: %u zones now", (unsigned)s->caller.uid, s->launch.name,
-                 (unsigned)s->network.zone_count);
+        user_log(LOG_INFO, s->caller.uid, "Session of uid %u on %s: %u zones now",
+                 (unsigned)s->caller.uid, s->launch.name, (unsigned)s->network.zone_count);
         answer(s, 0, NULL, &m);
     }
     if (s->end_wanted || s->launch.pid == 0)

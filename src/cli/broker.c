@@ -41,6 +41,7 @@ static int serve(struct cli *cli)
             log_error("%s", d.text);
         return CLI_FAILED;
     }
+    (void)log_keep(LOG_DEBUG); /* for `stile logs`; without memory it works all the same */
     if (!cli->verbose)
         log_setup("broker", policy->log, log_format());
     const struct broker_config config = {

@@ -351,6 +351,7 @@ static int run_run(struct cli *cli)
 {
     struct run r = {.cli = cli, .signal_fd = -1, .status = RUN_FAILED};
 
+    (void)log_keep(LOG_DEBUG); /* for `stile logs`; without memory it works all the same */
     for (size_t i = 0; i < PAIR_COUNT; i++)
         r.pairs[i][0] = r.pairs[i][1] = -1;
     if (cli_flag(cli, "ipv4-only") && cli_flag(cli, "ipv6-only"))

@@ -297,6 +297,7 @@ static int run_up(struct cli *cli)
     if (cli_flag(cli, "ipv4-only") && cli_flag(cli, "ipv6-only"))
         return cli_usage(cli, "Give one of --ipv4-only and --ipv6-only, not both");
     log_setup("agent", cli->verbose || cli_flag(cli, "debug") ? LOG_DEBUG : LOG_WARN, log_format());
+    (void)log_keep(LOG_DEBUG); /* for `stile logs`; without memory it works all the same */
     u.view.json = cli->json;
     u.at_login = cli_flag(cli, "at-login");
     u.view.dated = u.at_login;

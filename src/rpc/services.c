@@ -50,6 +50,8 @@ METHOD(control_list_connections, CONTROL, "ListConnections",
        false);
 METHOD(control_stop, CONTROL, "Stop", stile__agent__v1__stop_request,
        stile__agent__v1__stop_response, false);
+METHOD(control_get_log, CONTROL, "GetLog", stile__agent__v1__get_log_request,
+       stile__agent__v1__get_log_response, false);
 
 #define ACCESS "stile.access.v1.AccessService"
 

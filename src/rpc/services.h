@@ -20,6 +20,7 @@ extern const struct rpc_method client_application_watch_target_configuration;
 extern const struct rpc_method control_get_status;
 extern const struct rpc_method control_list_connections;
 extern const struct rpc_method control_stop;
+extern const struct rpc_method control_get_log;
 
 /* stile.access.v1.AccessService: the gateway serves, the agent calls */
 extern const struct rpc_method access_log_in;

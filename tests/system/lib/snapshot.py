@@ -16,8 +16,8 @@ RESOLVE1 = ("org.freedesktop.resolve1", "/org/freedesktop/resolve1", "org.freede
 TEXTS = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf", "/run/systemd/resolve/stub-resolv.conf",
          "/run/NetworkManager/resolv.conf", "/run/NetworkManager/no-stub-resolv.conf", "/run/resolvconf/resolv.conf"]
 TREES = ["/etc", "/run/resolvconf", "/run/NetworkManager", "/run/systemd/resolve", "/var/lib/NetworkManager"]
-# Written by the daemons themselves, at times of their own.
-OWN_FILES = ["/run/NetworkManager/devices", "/run/NetworkManager/proxy", "/var/lib/NetworkManager/timestamps",
+# Written by the daemons themselves, at times of their own; and the administrator's policy.
+OWN_FILES = ["/etc/stile", "/run/NetworkManager/devices", "/run/NetworkManager/proxy", "/var/lib/NetworkManager/timestamps",
              "/var/lib/NetworkManager/seen-bssids"]
 LINK_PROPERTIES = ["DNS", "Domains", "DefaultRoute", "LLMNR", "MulticastDNS", "DNSOverTLS", "DNSSEC",
                    "DNSSECNegativeTrustAnchors"]
