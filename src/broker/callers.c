@@ -227,14 +227,12 @@ static bool has_room(const struct callers *s, uint32_t uid)
     return s->count < max && count_of(s, uid) < CONNECTIONS_PER_UID;
 }
 
-static void turn_away(int fd, const struct peer *peer)
+static void turn_away(int fd)
 {
     union broker_message m;
-    fill_refused(
-        &m, 0, ERR_LIMIT,
-        "The broker has as many connections as it may have; try again when some have ended");
-    user_log(LOG_INFO, peer->uid, "Refused process %u of uid %u: too many connections",
-             (unsigned)peer->pid, (unsigned)peer->uid);
+    fill_refused(&m, 0, ERR_LIMIT,
+                 "The broker has as many connections as it may have; try again when some have "
+                 "ended");
     (void)broker_message_send(fd, &m, NULL, 0);
 }
 
@@ -268,11 +266,14 @@ static void on_accept(void *arg, uv_os_sock_t fd)
     if (r < 0) {
         log_info("Refused a connection: %s", d.text);
     } else if (!has_room(s, peer.uid)) {
-        turn_away(fd, &peer);
+        user_log(LOG_INFO, peer.uid, "Refused process %u of uid %u: too many connections",
+                 (unsigned)peer.pid, (unsigned)peer.uid);
         r = ERR_LIMIT;
     } else {
         r = take(s, fd, &peer);
     }
+    if (r == ERR_LIMIT)
+        turn_away(fd);
     if (r < 0) {
         peer_release(&peer);
         (void)close(fd);

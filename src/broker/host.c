@@ -2,177 +2,369 @@
 
 #include <string.h>
 
+#include "base/list.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "loop/work.h"
-#include "net/pool.h"
+#include "broker/network_plan.h"
+#include "net/resolv_conf.h"
+#include "netcfg/dns_none.h"
+#include "netcfg/os_linux.h"
 #include "netcfg/rtnl.h"
+#include "netcfg/service.h"
 
-enum { QUEUE_LEN = 4096 };
+/* What is known of a session whose plan is applied, oldest first. */
+struct network {
+    struct list node;
+    uint32_t session;
+    struct ip_addr dns_server; /* version 0: it serves no zones */
+    struct broker_resolvers told;
+};
 
 struct host {
     struct loop *loop;
     struct host_events events;
     void *arg;
-    struct defer ready;
+    struct os_linux_options options;
+    struct netcfg_service *service;
+    struct list networks;
+    size_t leftovers;
+    char backend[BROKER_BACKEND_SIZE];
+    char last_recovery[BROKER_TEXT_SIZE];
+    void (*closed)(void *arg);
+    void *closed_arg;
 };
 
 struct request {
     struct host *host;
-    bool end;
-    char interface_name[BROKER_INTERFACE_SIZE];
-    struct broker_network network;
+    uint32_t session;
+    uint32_t flags; /* BROKER_NO_* of the plan */
+    struct ip_addr dns_server;
+    char notice[BROKER_TEXT_SIZE];
     host_done_fn *done;
     void *arg;
-    int err;
-    struct diag d;
-    uint32_t flags;
 };
 
-static struct prefix range_at(const struct broker_network *n, size_t i)
+/* ---- log ---- */
+
+static enum log_level level_of(enum netcfg_what what)
 {
-    struct prefix p = {.addr = ip_addr_from(4, n->ranges[i].addr),
-                       .bits = (uint8_t)n->ranges[i].bits};
-    return p;
+    if (what == NETCFG_FAILED || what == NETCFG_LEFT || what == NETCFG_NOTE)
+        return LOG_WARN;
+    return what == NETCFG_REPAIRED ? LOG_INFO : LOG_DEBUG;
 }
 
-static int add_ipv4(struct request *q, struct rtnl *r, unsigned index)
+static void log_report(const struct netcfg_report *r)
 {
-    struct prefix first = range_at(&q->network, 0);
-    struct ip_addr tun = prefix_at(&first, POOL_OFFSET_TUN);
-    int err = rtnl_add_address(r, index, &tun, &q->d);
-    for (size_t i = 0; err == 0 && i < q->network.range_count; i++) {
-        struct prefix range = range_at(&q->network, i);
-        err = rtnl_add_route(r, index, &range, &tun, &q->d);
+    for (size_t i = 0; i < r->count; i++)
+        if (log_enabled(level_of(r->lines[i].what)))
+            log_write(level_of(r->lines[i].what), "%s", r->lines[i].text);
+    if (r->total > r->count)
+        log_warn("%zu more changes of the host aren't listed", r->total - r->count);
+}
+
+static void note_result(struct host *h, const struct netcfg_result *result)
+{
+    h->leftovers = result->leftovers;
+    (void)str_format(h->backend, sizeof(h->backend), "%s", result->dns_backend);
+    log_report(&result->report);
+}
+
+/* ---- where a session's other names are asked ---- */
+
+/* One back-end answers all of the host's questions: those that aren't for the oldest session go on to the next, and so on, and
+ * from the last one to the host's resolvers. */
+static bool is_chained(const struct host *h)
+{
+    return !str_eq(h->backend, "resolved") && !str_eq(h->backend, "none");
+}
+
+static const struct network *next_server(const struct host *h, const struct network *n)
+{
+    for (struct list *node = n->node.next; node != &h->networks; node = node->next) {
+        const struct network *next = LIST_ENTRY(node, struct network, node);
+        if (next->dns_server.version != 0)
+            return next;
     }
-    return err;
+    return NULL;
 }
 
-static int add_ipv6(struct request *q, struct rtnl *r, unsigned index)
+static void fill_resolvers(const struct host *h, const struct network *n,
+                           struct broker_resolvers *ret)
 {
-    struct prefix prefix = {.addr = {.version = 6}, .bits = 48};
-    memcpy(prefix.addr.bytes, q->network.ipv6_prefix, sizeof(q->network.ipv6_prefix));
-    struct ip_addr tun = prefix_at(&prefix, POOL_OFFSET_TUN);
-    int err = rtnl_add_address(r, index, &tun, &q->d);
-    return err < 0 ? err : rtnl_add_route(r, index, &prefix, &tun, &q->d);
-}
-
-static int configure(struct request *q, struct rtnl *r)
-{
-    unsigned index;
-    int err = rtnl_link_index(q->interface_name, &index, &q->d);
-    if (err == 0)
-        err = rtnl_link_up(r, index, q->network.mtu, QUEUE_LEN, &q->d);
-    if (err == 0 && (q->network.flags & BROKER_NO_IPV4) == 0)
-        err = add_ipv4(q, r, index);
-    if (err == 0 && (q->network.flags & BROKER_NO_IPV6) == 0)
-        err = add_ipv6(q, r, index);
-    if (err == ERR_UNSUPPORTED && (q->network.flags & BROKER_NO_IPV4) == 0) {
-        q->flags |= BROKER_NO_IPV6;
-        err = 0;
-    }
-    return err;
-}
-
-static void run(void *arg)
-{
-    struct request *q = arg;
-    struct rtnl *r = NULL;
-    q->flags = q->network.flags & (BROKER_NO_IPV4 | BROKER_NO_IPV6);
-    if (q->end)
+    const struct resolvers *upstreams = netcfg_service_upstreams(h->service);
+    const struct network *next = is_chained(h) ? next_server(h, n) : NULL;
+    memset(ret, 0, sizeof(*ret));
+    if (next != NULL) {
+        ip_addr_format(&next->dns_server, ret->addrs[0]);
+        ret->count = 1;
         return;
-    q->err = rtnl_open(&r, &q->d);
-    if (q->err == 0)
-        q->err = configure(q, r);
-    rtnl_close(r);
+    }
+    for (size_t i = 0; i < upstreams->count && ret->count < BROKER_RESOLVERS_MAX; i++)
+        broker_text_set(ret->addrs[ret->count++], BROKER_RESOLVER_SIZE, upstreams->addrs[i]);
 }
 
-static void done(void *arg, int err)
+/* Tells every session whose resolvers are other ones now. */
+static void tell_resolvers(struct host *h)
+{
+    LIST_FOR_EACH (node, &h->networks) {
+        struct network *n = LIST_ENTRY(node, struct network, node);
+        struct broker_resolvers now;
+        fill_resolvers(h, n, &now);
+        if (memcmp(&now, &n->told, sizeof(now)) == 0)
+            continue;
+        n->told = now;
+        h->events.on_event(h->arg, n->session, BROKER_EVENT_RESOLVERS, "", &now);
+    }
+}
+
+static struct network *find_network(const struct host *h, uint32_t session)
+{
+    LIST_FOR_EACH (node, &h->networks) {
+        struct network *n = LIST_ENTRY(node, struct network, node);
+        if (n->session == session)
+            return n;
+    }
+    return NULL;
+}
+
+static struct network *note_network(struct host *h, const struct request *q)
+{
+    struct network *n = find_network(h, q->session);
+    if (n == NULL) {
+        n = NEW(struct network);
+        if (n == NULL)
+            return NULL;
+        n->session = q->session;
+        list_push_back(&h->networks, &n->node);
+    }
+    n->dns_server = q->dns_server;
+    return n;
+}
+
+static void forget_network(struct host *h, uint32_t session)
+{
+    struct network *n = find_network(h, session);
+    if (n == NULL)
+        return;
+    list_remove(&n->node);
+    mem_free(n);
+}
+
+/* ---- apply and end ---- */
+
+static void on_applied(void *arg, const struct netcfg_result *result)
 {
     struct request *q = arg;
-    (void)err;
-    struct host_outcome o = {.err = q->err, .d = &q->d, .flags = q->flags, .notice = ""};
+    struct host *h = q->host;
+    struct host_outcome o = {
+        .err = result->err, .d = &result->diag, .flags = q->flags, .notice = ""};
+    note_result(h, result);
+    if (o.err == 0) {
+        struct network *n = note_network(h, q);
+        if (n != NULL) {
+            fill_resolvers(h, n, &n->told);
+            o.resolvers = n->told;
+        }
+        if (str_eq(h->backend, "none"))
+            o.notice = q->notice;
+    }
+    q->done(q->arg, &o);
+    mem_free(q);
+    tell_resolvers(h);
+}
+
+static void on_ended(void *arg, const struct netcfg_result *result)
+{
+    struct request *q = arg;
+    struct host_outcome o = {.err = result->err, .d = &result->diag, .notice = ""};
+    note_result(q->host, result);
     q->done(q->arg, &o);
     mem_free(q);
 }
 
-static int post(struct request *q, struct host *h, host_done_fn *fn, void *arg)
+/* What of IPv6 the kernel would take; asks it, which is quick. */
+static int find_families(const char *interface_name, const struct broker_network *n,
+                         uint32_t *ret_flags, struct diag *d)
 {
-    q->host = h;
-    q->done = fn;
-    q->arg = arg;
-    int r = work_start(h->loop, run, done, q, NULL);
-    if (r < 0)
-        mem_free(q);
-    return r;
+    uint32_t flags = n->flags & (BROKER_NO_IPV4 | BROKER_NO_IPV6);
+    struct rtnl *r = NULL;
+    if ((flags & BROKER_NO_IPV6) == 0) {
+        int err = rtnl_open(&r, d);
+        if (err < 0)
+            return err;
+        if (!rtnl_ipv6_available(r, interface_name))
+            flags |= BROKER_NO_IPV6;
+        rtnl_close(r);
+    }
+    if (flags == (BROKER_NO_IPV4 | BROKER_NO_IPV6))
+        return diag_set(
+            d, ERR_UNSUPPORTED, 0,
+            "IPv6 is switched off on this host, and the session is for IPv6 alone; start "
+            "it without --ipv6-only, or switch IPv6 on (sysctl net.ipv6.conf.all."
+            "disable_ipv6=0)");
+    *ret_flags = flags;
+    return 0;
 }
 
-static void tell_ready(void *arg)
+static void fill_request(struct request *q, const struct plan *plan, const struct broker_network *n)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        if (plan->objects[i].kind != OBJECT_DNS)
+            continue;
+        q->dns_server = network_dns_server(n, q->flags);
+        dns_none_text(&plan->objects[i], q->notice, sizeof(q->notice));
+    }
+}
+
+int host_apply(struct host *h, uint32_t session, const char *interface_name,
+               const struct broker_network *network, host_done_fn *done, void *arg, struct diag *d)
+{
+    struct plan plan;
+    unsigned index = 0;
+    struct request *q = NEW(struct request);
+    if (q == NULL)
+        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+    *q = (struct request){.host = h, .session = session, .done = done, .arg = arg};
+    int r = find_families(interface_name, network, &q->flags, d);
+    if (r == 0)
+        r = rtnl_link_index(interface_name, &index, d);
+    if (r == 0) {
+        r = network_plan(network, q->flags, interface_name, index, &plan);
+        if (r < 0)
+            (void)diag_set(d, r, 0, "Failed to plan the session's network: %s", err_text(r));
+    }
+    if (r < 0) {
+        mem_free(q);
+        return r;
+    }
+    fill_request(q, &plan, network);
+    r = netcfg_service_apply(h->service, session, &plan, on_applied, q);
+    plan_release(&plan);
+    if (r < 0) {
+        mem_free(q);
+        return diag_set(d, r, 0, "Failed to hand the session's network on: %s", err_text(r));
+    }
+    return 0;
+}
+
+int host_end(struct host *h, uint32_t session, host_done_fn *done, void *arg)
+{
+    struct request *q = NEW(struct request);
+    if (q == NULL)
+        return ERR_NOMEM;
+    *q = (struct request){.host = h, .session = session, .done = done, .arg = arg};
+    int r = netcfg_service_end(h->service, session, on_ended, q);
+    if (r < 0) {
+        mem_free(q);
+        return r;
+    }
+    forget_network(h, session);
+    tell_resolvers(h);
+    return 0;
+}
+
+/* ---- events of netcfg ---- */
+
+static void on_event(void *arg, const struct netcfg_event *e)
+{
+    static const enum broker_event_kind kinds[] = {
+        [NETCFG_EVENT_REPAIRED] = BROKER_EVENT_REPAIRED,
+        [NETCFG_EVENT_LEFT_ALONE] = BROKER_EVENT_LEFT_ALONE,
+        [NETCFG_EVENT_NETWORK] = BROKER_EVENT_NETWORK,
+    };
+    struct host *h = arg;
+    if (e->kind == NETCFG_EVENT_UPSTREAMS) {
+        log_info("The host's resolvers are others now");
+        tell_resolvers(h);
+        return;
+    }
+    if ((size_t)e->kind >= ARRAY_LEN(kinds))
+        return;
+    log_write(e->kind == NETCFG_EVENT_NETWORK ? LOG_DEBUG : LOG_WARN, "%s", e->text);
+    h->events.on_event(h->arg, e->session, kinds[e->kind], e->text, NULL);
+}
+
+/* ---- life ---- */
+
+static void summarise(const struct netcfg_report *r, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < r->count; i++) {
+        if (used > 0)
+            (void)str_format(text + used, size - used, "; ");
+        used += strlen(text + used);
+        (void)str_format(text + used, size - used, "%s", r->lines[i].text);
+        used += strlen(text + used);
+    }
+}
+
+static void on_ready(void *arg, const struct netcfg_result *result)
 {
     struct host *h = arg;
-    struct diag d = {0};
-    h->events.on_ready(h->arg, 0, &d);
+    h->leftovers = result->leftovers;
+    (void)str_format(h->backend, sizeof(h->backend), "%s", result->dns_backend);
+    summarise(&result->report, h->last_recovery, sizeof(h->last_recovery));
+    for (size_t i = 0; i < result->report.count; i++)
+        log_warn("Recovery: %s", result->report.lines[i].text);
+    h->events.on_ready(h->arg, result->err, &result->diag);
 }
 
 int host_new(struct loop *loop, const struct host_config *config, const struct host_events *events,
              void *arg, struct host **ret, struct diag *d)
 {
     struct host *h = NEW(struct host);
-    (void)config;
     if (h == NULL)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");
     h->loop = loop;
     h->events = *events;
     h->arg = arg;
-    defer_init(&h->ready, tell_ready, h);
-    defer_start(loop, &h->ready);
+    h->options.dns = config->dns;
+    list_init(&h->networks);
+    struct netcfg_service_config service = {
+        .directory = config->state_dir, .on_event = on_event, .arg = h};
+    os_linux_init(&h->options, &service.os);
+    int r = os_linux_identify(service.boot_id, &service.namespace_id, d);
+    if (r == 0)
+        r = netcfg_service_start(loop, &service, on_ready, h, &h->service, d);
+    if (r < 0) {
+        mem_free(h);
+        return r;
+    }
     *ret = h;
     return 0;
 }
 
+static void on_stopped(void *arg)
+{
+    struct host *h = arg;
+    void (*closed)(void *closed_arg) = h->closed;
+    void *closed_arg = h->closed_arg;
+    LIST_FOR_EACH (node, &h->networks)
+        mem_free(LIST_ENTRY(node, struct network, node));
+    mem_free(h);
+    closed(closed_arg);
+}
+
 void host_free(struct host *h, void (*closed)(void *arg), void *arg)
 {
-    defer_stop(&h->ready);
-    mem_free(h);
-    closed(arg);
+    h->closed = closed;
+    h->closed_arg = arg;
+    netcfg_service_stop(h->service, on_stopped, h);
 }
 
 const char *host_dns_backend(const struct host *h)
 {
-    (void)h;
-    return "none";
+    return h->backend;
 }
 
 const char *host_last_recovery(const struct host *h)
 {
-    (void)h;
-    return "";
+    return h->last_recovery;
 }
 
 uint32_t host_leftovers(const struct host *h)
 {
-    (void)h;
-    return 0;
-}
-
-int host_apply(struct host *h, uint32_t session, const char *interface_name,
-               const struct broker_network *network, host_done_fn *fn, void *arg)
-{
-    struct request *q = NEW(struct request);
-    (void)session;
-    if (q == NULL)
-        return ERR_NOMEM;
-    q->network = *network;
-    (void)str_format(q->interface_name, sizeof(q->interface_name), "%s", interface_name);
-    return post(q, h, fn, arg);
-}
-
-int host_end(struct host *h, uint32_t session, host_done_fn *fn, void *arg)
-{
-    struct request *q = NEW(struct request);
-    (void)session;
-    if (q == NULL)
-        return ERR_NOMEM;
-    q->end = true;
-    return post(q, h, fn, arg);
+    return (uint32_t)h->leftovers;
 }

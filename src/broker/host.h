@@ -44,9 +44,11 @@ const char *host_dns_backend(const struct host *h);
 const char *host_last_recovery(const struct host *h); /* "" if nothing was left */
 uint32_t host_leftovers(const struct host *h);
 
-/* The network is copied. On failure the host is as it was before. ERR_NOMEM, ERR_CLOSED: done isn't called. */
+/* The network is copied. On failure the host is as it was before. Errors here (done isn't called then): ERR_UNSUPPORTED (no
+ * family is left), ERR_NOMEM, ERR_CLOSED. */
 int host_apply(struct host *h, uint32_t session, const char *interface_name,
-               const struct broker_network *network, host_done_fn *done, void *arg);
+               const struct broker_network *network, host_done_fn *done, void *arg, struct diag *d);
+/* ERR_NOMEM, ERR_CLOSED: done isn't called. */
 int host_end(struct host *h, uint32_t session, host_done_fn *done, void *arg);
 
 #endif

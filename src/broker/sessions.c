@@ -250,8 +250,7 @@ static int start(struct session *s, struct diag *d)
         r = launch_open(&s->launch, d);
     if (r < 0)
         return r;
-    r = host_apply(s->all->host, s->id, s->launch.name, &s->network, on_applied, s);
-    return r < 0 ? diag_set(d, r, 0, "Out of memory") : 0;
+    return host_apply(s->all->host, s->id, s->launch.name, &s->network, on_applied, s, d);
 }
 
 int sessions_start(struct sessions *all, const struct session_caller *caller,
@@ -326,9 +325,12 @@ int session_configure(struct session *s, const struct broker_network *network, s
         return r;
     s->wanted = *network;
     s->wanted.mtu = s->network.mtu;
-    r = host_apply(s->all->host, s->id, s->launch.name, &s->wanted, on_configured, s);
-    if (r < 0)
-        return diag_set(d, r, 0, "Out of memory");
+    r = host_apply(s->all->host, s->id, s->launch.name, &s->wanted, on_configured, s, d);
+    if (r < 0) {
+        struct diag ignored;
+        (void)registry_set(&s->all->registry, s->id, &s->network, &ignored);
+        return r;
+    }
     s->state = STATE_CONFIGURING;
     return 0;
 }

@@ -24,7 +24,7 @@ struct peer {
 #define PEER_NONE ((struct peer){.uid = UINT32_MAX, .gid = UINT32_MAX, .pidfd = -1})
 
 /* ERR_AUTH: the process has gone, or it isn't in our namespace of processes. Nobody is taken for someone else, least of all for
- * root. */
+ * root. ERR_LIMIT: no descriptor is left to look with. */
 int peer_identify(int sock, enum peer_hold first, struct peer *ret, struct diag *d);
 void peer_release(struct peer *p);
 

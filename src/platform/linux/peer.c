@@ -102,9 +102,12 @@ int peer_identify(int sock, enum peer_hold first, struct peer *ret, struct diag 
         p.pidfd = pidfd_by_socket(sock);
     if (p.pidfd < 0 && first <= PEER_BY_PID)
         p.pidfd = pidfd_by_pid(p.pid);
-    if (start_time_of(p.pid, &p.start_time) < 0 || !still_there(&p)) {
+    int r = start_time_of(p.pid, &p.start_time);
+    if (r < 0 || !still_there(&p)) {
         peer_release(&p);
-        return diag_set(d, ERR_AUTH, 0, "%s", gone);
+        return r == ERR_LIMIT
+                   ? diag_set(d, r, 0, "No descriptor is left to look at the caller with")
+                   : diag_set(d, ERR_AUTH, 0, "%s", gone);
     }
     *ret = p;
     return 0;

@@ -10,7 +10,7 @@
 
 #include "base/str.h"
 
-enum { BACKLOG = 64 };
+enum { BACKLOG = 1024 };
 
 static int explain(struct diag *d, const char *what, const char *path, int code)
 {
