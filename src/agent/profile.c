@@ -369,9 +369,14 @@ int profile_set_default(const struct home *home, const char *name, struct diag *
     return private_dir_write(&home->root, "default", slice_str(name), d);
 }
 
+int64_t profile_usable_s(const struct profile *profile)
+{
+    return profile->expires_s - EXPIRY_MARGIN_S - clock_wall_s();
+}
+
 bool profile_expired(const struct profile *profile)
 {
-    return clock_wall_s() + EXPIRY_MARGIN_S >= profile->expires_s;
+    return profile_usable_s(profile) <= 0;
 }
 
 int profile_log_in_again(const struct profile *profile, struct diag *d)

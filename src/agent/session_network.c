@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/str.h"
+#include "net/pool.h"
 
 int session_network_parse_range(const char *text, struct prefix *ret, struct diag *d)
 {
@@ -44,6 +45,27 @@ static void add_range(struct broker_network *n, const struct prefix *p)
     struct broker_range *r = &n->ranges[n->range_count++];
     memcpy(r->addr, p->addr.bytes, sizeof(r->addr));
     r->bits = p->bits;
+}
+
+static bool is_dns_of(const struct ip_addr *a, const struct prefix *range)
+{
+    struct ip_addr dns = prefix_at(range, POOL_OFFSET_DNS);
+    return ip_addr_eq(a, &dns);
+}
+
+bool session_network_is_own_dns(const struct ip_addr *a, const struct name_list *ranges,
+                                const struct broker_welcome *welcome)
+{
+    struct prefix p;
+    for (size_t i = 0; i < ranges->count; i++)
+        if (prefix_parse(ranges->names[i], &p) == 0 && p.addr.version == 4 && is_dns_of(a, &p))
+            return true;
+    for (uint32_t i = 0; i < welcome->range_count; i++) {
+        p = prefix_from(&welcome->ranges[i]);
+        if (is_dns_of(a, &p))
+            return true;
+    }
+    return false;
 }
 
 /* One sentence more. */

@@ -27,6 +27,11 @@ struct session_network_wish {
 /* ERR_INVAL with the remedy: not a range that can be virtual. */
 int session_network_parse_range(const char *text, struct prefix *ret, struct diag *d);
 
+/* Whether the host was told by hand to ask a DNS server of ours (the broker's back-end "none"), which is no resolver in the way:
+ * the .2 of a range that may be taken. */
+bool session_network_is_own_dns(const struct ip_addr *a, const struct name_list *ranges,
+                                const struct broker_welcome *welcome);
+
 /* Wanted are the clusters' ranges, then what the broker offers (welcome). ret has no zones yet. ret_why tells the person what was
  * in the way, and is empty when nothing was. ERR_EXISTS: everything is taken, d names the remedy. */
 int session_network_choose(const struct session_network_wish *wish, const struct name_list *ranges,

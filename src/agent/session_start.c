@@ -142,14 +142,19 @@ void system_session_start(struct system_session *s)
 
 /* ---- range ---- */
 
-static int choose(struct system_session *s, const struct conflict_needed *needed, size_t count,
+static int choose(struct system_session *s, const struct conflict_needed *all, size_t all_count,
                   struct diag *d)
 {
     CLEANUP(mem_freep) struct directory_zones *zones = NEW(struct directory_zones);
+    struct conflict_needed needed[NEEDED_ADDRESSES_MAX];
+    size_t count = 0;
     struct host_view view = {0};
     if (zones == NULL)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");
     agent_zones(s->agent, zones);
+    for (size_t i = 0; i < all_count; i++)
+        if (!session_network_is_own_dns(&all[i].addr, &zones->ranges, &s->offer))
+            needed[count++] = all[i];
     if (host_view_load(&view, d) < 0)
         log_warn("%s: whether a range is free isn't known", d->text);
     const struct conflict_query query = {.view = &view, .needed = needed, .needed_count = count};

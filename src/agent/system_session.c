@@ -211,6 +211,8 @@ static void on_agent_change(void *arg)
     struct system_session *s = arg;
     if (s->agent == NULL)
         return; /* it is being made */
+    if (s->log_ins != NULL)
+        login_watch_look(s->log_ins);
     if (s->state == WAITING)
         system_session_begin(s);
     else
@@ -249,6 +251,7 @@ static void on_broker_event(void *arg, const struct broker_event *e)
         break;
     case BROKER_EVENT_NETWORK:
         log_debug("the host's network has changed");
+        login_watch_look(s->log_ins); /* maybe it slept */
         if (s->events.on_network != NULL)
             s->events.on_network(s->arg);
         break;
@@ -397,6 +400,12 @@ int system_session_new(struct loop *loop, const struct system_session_config *co
         mem_free(s);
         return r;
     }
+    r = login_watch_new(loop, agent_clusters(s->agent), on_agent_notice, s, &s->log_ins);
+    if (r < 0) {
+        agent_free(s->agent);
+        mem_free(s);
+        return diag_set(d, r, 0, "Out of memory");
+    }
     (void)timer_init(&s->timer, loop, on_timer, s);
     (void)timer_init(&s->late, loop, on_late, s);
     s->timers_open = TIMERS;
@@ -422,6 +431,7 @@ void system_session_free(struct system_session *s)
     defer_stop(&s->end);
     needed_addresses_free(s->needed);
     broker_client_free(s->client);
+    login_watch_free(s->log_ins);
     agent_free(s->agent);
     engine_log_free(s->engine_log);
     system_session_close_pairs(s, 0);

@@ -3,6 +3,7 @@
 #define STILE_AGENT_SYSTEM_SESSION_INTERNAL_H
 
 #include "agent/engine_log.h"
+#include "agent/login_watch.h"
 #include "agent/needed_addresses.h"
 #include "agent/system_session.h"
 #include "broker/client.h"
@@ -21,6 +22,7 @@ struct system_session {
     void *arg;
     enum state state;
     struct agent *agent;
+    struct login_watch *log_ins;
     struct broker_client *client; /* NULL: not connected */
     bool welcome;
     struct broker_welcome offer;

@@ -37,6 +37,7 @@ struct up {
     int signal_fd;
     int report; /* to the one who waits for a start in the background; -1: nobody */
     const char *profiles[OPTIONS_MAX + 1];
+    struct session_network_wish wish;
     bool at_login;
     bool stopping;
     int status;
@@ -240,15 +241,15 @@ static int watch_signals(struct up *u, struct diag *d)
 
 static int start(struct up *u, struct diag *d)
 {
-    struct system_session_config config = {.home = u->cli->home, .patient = u->at_login};
+    struct system_session_config config = {
+        .home = u->cli->home, .patient = u->at_login, .network = u->wish};
     size_t count = options_count(&u->cli->options, "profile");
-    int r = read_wish(u->cli, &config.network, d);
     for (size_t i = 0; i < count; i++)
         u->profiles[i] = options_text_at(&u->cli->options, "profile", i);
     if (count > 0)
         config.profiles = u->profiles;
-    if (r == 0)
-        r = watch_signals(u, d);
+    warn_of_users(u->cli);
+    int r = watch_signals(u, d);
     if (r == 0)
         r = system_session_new(&u->loop, &config, &events, u, &u->session, d);
     if (r == 0)
@@ -305,7 +306,8 @@ static int run_up(struct cli *cli)
         return cli_fail(cli, &d);
     if (u.at_login && autostart_load(&u.home, cli, &d) < 0)
         return cli_fail(cli, &d);
-    warn_of_users(cli);
+    if (read_wish(cli, &u.wish, &d) < 0)
+        return cli_fail(cli, &d);
     if (cli_flag(cli, "background") && background_fork(&u.report, &d) < 0)
         return cli_fail(cli, &d);
     return serve(&u);

@@ -1,0 +1,320 @@
+#!/usr/bin/python3
+"""`stile up`: what a person and the programs of a host see of it."""
+
+import os
+import re
+import signal
+import time
+
+from lib.harness import main
+from common.process import Failed, alive, wait_until
+
+ECHO = "echo.a.stile.test"
+
+
+def configure_by_hand(host, address="100.64.0.2"):
+    """What back-end "none" asks the administrator to do."""
+    host.write("/etc/resolv.conf", f"nameserver {address}\nnameserver 192.0.2.1\n")
+
+
+ALLOW = "allow_ranges: [10.0.0.0/8]\n"
+
+
+def start(lan, *options, clusters=("a",), config="", **how):
+    """A host with a broker and a session of alice's."""
+    host = lan.host(**how)
+    for cluster in clusters:
+        host.log_in("alice", cluster)
+    host.start_broker("--dns", "none", config=config)
+    up = host.up("alice", *options)
+    configure_by_hand(host)
+    return host, up
+
+
+def echoes(host, name=ECHO, user="alice"):
+    """What the echo app answers, or what happens instead."""
+    program = host.program(user)
+    verdict = program.call("connect", host=name, port=7001, timeout=5)["verdict"]
+    if verdict == "ok":
+        verdict = program.call("exchange", host=name, port=7001, text="hello")["text"]
+    program.close()
+    return verdict
+
+
+def programs_of_the_host_reach_apps_by_name(lan):
+    lan.start_nginx("stile")
+    host, up = start(lan)
+    assert echoes(host) == "hello"
+    out = host.as_user("alice", "curl", "-sS", "-m", "10", "http://web.a.stile.test/")
+    assert out.status == 0 and "stile from nginx" in out.out, out
+    wait_until(lambda: re.search(r"curl → web.a.stile.test:80  closed, \S+ up, \S+ down", up.out()), "the connection is shown")
+    assert re.search(r"CLUSTER +PROFILE +USER +ZONES +RANGE +UNTIL\na +a +alice +a.stile.test +100.64.0.0/10 ", up.out()), up.out()
+
+
+def dns_answers_whoever_asks(lan):
+    host, _ = start(lan)
+    addresses = set()
+    for user in ("alice", "bob", "root"):
+        for how in ([], ["+tcp"]):
+            out = host.command("dig", "+short", "+time=3", *how, "@100.64.0.2", ECHO, user=user)
+            assert out.status == 0 and out.out.startswith("100."), (user, how, out)
+            addresses.add(out.out)
+    assert len(addresses) == 1, addresses
+
+
+def ctrl_c_puts_the_host_back(lan):
+    host = lan.host()
+    host.log_in("alice", "a")
+    host.start_broker("--dns", "none")
+    before = host.settle()
+    up = host.up("alice")
+    assert host.command("ip", "link", "show", "stile0").status == 0
+    assert up.kill(signal.SIGINT) == 0
+    host.assert_restored(before)
+    assert not host.broker.engines()
+    assert "Down: the host is as it was." in up.out(), up.out()
+
+
+def down_ends_it_and_says_so(lan):
+    host, up = start(lan)
+    out = host.down("alice")
+    assert out.status == 0 and "Down: the host is as it was." in out.out, out
+    assert up.process.wait(5) == 0
+    assert host.command("ip", "link", "show", "stile0").status != 0
+    assert not host.broker.engines()
+    out = host.down("alice")
+    assert out.status == 0 and "Nothing was up" in out.out, out
+
+
+def a_second_one_is_told_that_it_is_up(lan):
+    host, up = start(lan)
+    out = host.stile("up")
+    assert out.status == 1 and "Already up, with pid" in out.err and "stile down" in out.err, out
+    assert echoes(host) == "hello"
+    status = up.status()
+    assert status["state"] == "up" and status["interface"] == "stile0" and status["dns_backend"] == "none", status
+
+
+def open_connections_end_with_the_session_and_are_recorded(lan):
+    host, up = start(lan)
+    program = host.program("alice")
+    program.call("keep", key="one", host=ECHO, port=7001)
+    wait_until(lambda: "echo.a.stile.test:7001  open" in up.out(), "it is shown")
+    assert up.kill(signal.SIGTERM) == 0
+    shown = host.stile("connections", "--json").json()["connections"]
+    assert [(c["name"], c["verdict"], c["reason"]) for c in shown] == [(ECHO, "closed", "the session has ended")], shown
+
+
+def without_a_broker_the_remedy_is_told(lan):
+    host = lan.host()
+    host.log_in("alice", "a")
+    out = host.stile("up")
+    assert out.status == 1 and "systemctl start stile-broker" in out.err and "stile broker" in out.err, out
+    out = host.stile("up", "--background")
+    assert out.status == 1 and "systemctl start stile-broker" in out.err, out
+    assert host.stile("status").status == 0
+
+
+def who_is_not_allowed_is_told(lan):
+    host = lan.host()
+    host.log_in("carol", "a", as_name="alice")
+    host.start_broker("--dns", "none")
+    out = host.stile("up", user="carol")
+    assert out.status == 1 and "/etc/stile/broker.yaml" in out.err, out
+
+
+def without_a_log_in_it_waits_and_follows_log_in_and_log_out(lan):
+    host = lan.host()
+    host.start_broker("--dns", "none")
+    before = host.settle()
+    up = host.up("alice", wait=False)
+    wait_until(lambda: "Waiting for a log-in" in up.out(), "it waits")
+    assert "stile login" in up.out(), up.out()
+    host.assert_restored(before, 0)
+    host.log_in("alice", "a")
+    up.wait_up()
+    configure_by_hand(host)
+    assert echoes(host) == "hello"
+    host.log_in("alice", "b")
+    wait_until(lambda: echoes(host, "echo.b.stile.test") == "hello", "the second cluster's zone is served")
+    wait_until(lambda: up.status()["dns_zones"] == ["a.stile.test", "b.stile.test"], "status shows both zones")
+    assert "Logged in to b as alice" in up.out(), up.out()
+    assert host.stile("logout", "--profile", "a").status == 0
+    wait_until(lambda: up.status()["dns_zones"] == ["b.stile.test"], "the first zone has gone")
+    assert "Logged out of a" in up.out(), up.out()
+    assert echoes(host) == "unknown name"
+    assert echoes(host, "echo.b.stile.test") == "hello"
+
+
+def only_the_profiles_that_were_named_are_served(lan):
+    host, up = start(lan, "--profile", "b", clusters=("a", "b"))
+    assert up.status()["dns_zones"] == ["b.stile.test"]
+    assert echoes(host, "echo.b.stile.test") == "hello"
+    assert echoes(host) == "unknown name"
+
+
+def a_range_in_use_is_passed_over_and_told(lan):
+    host = lan.host()
+    host.log_in("alice", "a")
+    host.check("ip", "link", "add", "tailscale0", "type", "bridge")
+    host.check("ip", "link", "set", "tailscale0", "up")
+    host.check("ip", "route", "add", "100.64.0.0/10", "dev", "tailscale0")
+    host.start_broker("--dns", "none", config="ranges: [198.18.0.0/15, 10.213.0.0/16]\nallow_ranges: [10.0.0.0/8, 198.18.0.0/15]\n")
+    up = host.up("alice")
+    assert up.status()["ipv4_ranges"] == ["198.18.0.0/15"], up.status()
+    assert "tailscale0" in up.out() and "198.18.0.0/15" in up.out(), up.out()
+    assert "tailscale0" in up.status()["detail"]
+    configure_by_hand(host, "198.18.0.2")
+    assert echoes(host) == "hello"
+    assert host.down().status == 0
+    host.check("ip", "route", "add", "198.18.5.0/24", "dev", "tailscale0")
+    host.check("ip", "route", "add", "10.213.77.1/32", "dev", "tailscale0")
+    out = host.stile("up")
+    assert out.status == 1 and "--range" in out.err, out
+    up = host.up("alice", "--range", "10.200.0.0/16")
+    assert up.status()["ipv4_ranges"] == ["10.200.0.0/16"]
+    assert host.down().status == 0
+    up = host.up("alice", "--range", "198.18.0.0/15")
+    assert "collides with" in up.out(), up.out()
+
+
+def another_users_programs_are_refused_and_recorded(lan):
+    host, up = start(lan)
+    assert echoes(host, user="bob") == "ECONNREFUSED"
+    assert echoes(host, user="root") == "ECONNREFUSED"
+    wait_until(lambda: "owner refused" in up.out(), "the refusal is shown")
+    shown = host.stile("connections", "--json").json()["connections"]
+    assert {(c["name"], c["verdict"]) for c in shown} == {(ECHO, "owner_refused")}, shown
+    assert echoes(host) == "hello"
+
+
+def a_user_who_was_allowed_may_use_the_apps(lan):
+    host, up = start(lan, "--allow-user", "bob")
+    assert "every program that bob runs" in up.messages(), up.messages()
+    assert echoes(host, user="bob") == "hello"
+    assert echoes(host, user="carol") == "ECONNREFUSED"
+    out = host.stile("up", "--allow-user", "nobody-of-this-name")
+    assert out.status == 1 and "There is no user" in out.err, out
+
+
+def up_again(up, count=1):
+    def ready():
+        if up.process.poll() is not None:
+            raise Failed(f"stile up has ended: {up.out()}{up.messages()}")
+        return up.out().count("started again") >= count and up.status()["state"] == "up"
+    wait_until(ready, "the session has started again", 20)
+
+
+def a_killed_engine_is_replaced(lan):
+    host, up = start(lan)
+    assert echoes(host) == "hello"
+    for count in (1, 2, 3):
+        os.kill(host.broker.engines()[0], signal.SIGKILL)
+        up_again(up, count)
+        wait_until(lambda: echoes(host) == "hello", "apps are reached again")
+    lines = [line for line in up.out().splitlines() if "started again" in line]
+    assert len(lines) == 3, lines
+    assert up.status()["ipv4_ranges"] == ["100.64.0.0/10"]
+
+
+def a_killed_broker_takes_the_engine_along_and_the_session_starts_again(lan):
+    host, up = start(lan)
+    engine = host.broker.engines()[0]
+    os.kill(host.broker.proper(), signal.SIGKILL)
+    wait_until(lambda: not alive(engine), "the engine's end")
+    up_again(up)
+    wait_until(lambda: echoes(host) == "hello", "apps are reached again")
+
+
+def a_broker_that_is_away_for_long_is_told_once(lan):
+    host, up = start(lan)
+    assert host.broker.stop() == 0
+    wait_until(lambda: "as soon as it can" in up.out(), "it is told", 10)
+    time.sleep(2)
+    assert up.out().count("as soon as it can") == 1, up.out()
+    assert up.process.poll() is None
+    host.start_broker("--dns", "none")
+    up_again(up)
+    wait_until(lambda: echoes(host) == "hello", "apps are reached again")
+    assert up.kill(signal.SIGINT) == 0
+
+
+def in_the_background_it_goes_on_alone(lan):
+    host = lan.host()
+    host.log_in("alice", "a")
+    host.start_broker("--dns", "none")
+    begin = time.monotonic()
+    out = host.stile("up", "--background", "--mtu", "1400")
+    assert out.status == 0 and "a.stile.test" in out.out, out
+    assert time.monotonic() - begin < 8
+    assert "mtu 1400" in host.check("ip", "link", "show", "stile0")
+    configure_by_hand(host)
+    assert echoes(host) == "hello"
+    log = "/home/alice/.config/stile/up.log"
+    wait_until(lambda: ECHO in host.read(log), "the log has the connection")
+    assert os.stat(host.path(log)).st_mode & 0o777 == 0o600
+    out = host.down()
+    assert out.status == 0, out
+    assert not host.processes("stile", "up")
+    assert host.command("ip", "link", "show", "stile0").status != 0
+
+
+def at_log_in_it_starts_with_the_same_options_until_down(lan):
+    host, up = start(lan, "--range", "10.200.0.0/16", "--profile", "a", clusters=("a", "b"), config=ALLOW)
+    marker = host.path("/home/alice/.config/stile/autostart")
+    assert os.path.exists(marker)
+    assert up.kill(signal.SIGTERM) == 0
+    assert os.path.exists(marker)
+    host.broker.stop()
+    up = host.up("alice", "--at-login", wait=False)
+    time.sleep(1)
+    assert up.process.poll() is None, up.messages()  # it waits for the broker
+    host.start_broker("--dns", "none", config=ALLOW)
+    status = up.wait_up(20)
+    assert status["ipv4_ranges"] == ["10.200.0.0/16"] and status["dns_zones"] == ["a.stile.test"], status
+    out = host.down()
+    assert out.status == 0 and "won't start" in out.out, out
+    assert not os.path.exists(marker)
+
+
+def events_are_json_lines(lan):
+    host, up = start(lan, "--json")
+    assert echoes(host) == "hello"
+    wait_until(lambda: any(e["event"] == "connection" and e["ended_us"] for e in up.events()), "a connection's end")
+    first = up.events()[0]
+    assert first["event"] == "up" and first["interface"] == "stile0" and first["ipv4_ranges"] == ["100.64.0.0/10"], first
+    assert first["clusters"][0]["zones"] == ["a.stile.test"], first
+    assert up.kill(signal.SIGINT) == 0
+    assert up.events()[-1]["event"] == "down"
+
+
+def one_family_alone_if_asked_for(lan):
+    host, up = start(lan, "--ipv6-only", families=(4, 6))
+    status = up.status()
+    assert host.command("ip", "-4", "-o", "addr", "show", "dev", "stile0").out == ""
+    assert host.command("ip", "-6", "-o", "addr", "show", "dev", "stile0", "scope", "global").out != ""
+    prefix = status["ipv6_prefix"].partition("/")[0]
+    configure_by_hand(host, prefix + "2")
+    assert ":" in host.program().call("resolve", name=ECHO)[0]
+    assert echoes(host) == "hello"
+
+
+def debug_lines_of_the_engine_are_in_the_log(lan):
+    host, up = start(lan, "--debug")
+    assert echoes(host) == "hello"
+    wait_until(lambda: re.search(r" debug engine: connection: .*name=echo.a.stile.test", up.messages()), "the engine's line")
+    assert " debug agent: " in up.messages()
+
+
+def status_shows_the_session_and_the_service(lan):
+    host, _ = start(lan)
+    out = host.stile("status").out
+    assert re.search(r"stile0 +100.64.0.0/10 +fd\S+::/48 +the host", out), out
+    assert re.search(r"Service: version \S+, pid \d+, since .*DNS by none, 1 of all users' sessions", out), out
+    service = host.stile("status", "--json").json()["service"]
+    assert service["running"] and service["sessions"] == 1, service
+
+
+if __name__ == "__main__":
+    main(__file__, *[test for test in list(globals().values()) if callable(test) and getattr(test, "__code__", None)
+                     and test.__module__ == "__main__" and test.__code__.co_varnames[:1] == ("lan",) and test.__name__ != "start"])
