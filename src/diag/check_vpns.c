@@ -24,6 +24,8 @@ static void run(const struct facts *f, struct findings *ret)
     struct host_vpn vpns[VPNS_MAX];
     if (f->host.view_err < 0)
         return;
+    if (host_view_vpns(&f->host.view, vpns, VPNS_MAX) == 0)
+        finding_title(findings_add(ret, SEVERITY_OK, "no-other-vpn", ""), "No other VPN is seen");
     size_t count = host_view_vpns(&f->host.view, vpns, VPNS_MAX);
     for (size_t i = 0; i < count; i++) {
         char addresses[512];

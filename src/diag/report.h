@@ -21,6 +21,10 @@ int report_facts_text(const struct diagnosis *d, struct redactor *r, struct buf 
 /* with_facts: host, links, addresses, routes and resolver too. NULL: ERR_* in ret_err. */
 json_t *report_json(const struct diagnosis *d, struct redactor *r, bool with_facts, int *ret_err);
 
+/* What report_json made, back into the findings of each check, which are initialised and the caller's in every case. Checks that
+ * aren't known are passed over. ERR_FORMAT, ERR_NOMEM. */
+int report_parse(struct slice json, struct findings ret[CHECKS_COUNT]);
+
 /* For the two above: the text as it may be shown. Valid until the next call with the same memory; NULL on failure. */
 const char *report_shown(struct redactor *r, const char *text, struct buf *memory);
 

@@ -86,3 +86,61 @@ json_t *report_json(const struct diagnosis *d, struct redactor *r, bool with_fac
     *ret_err = w.err;
     return NULL;
 }
+
+/* ---- back ---- */
+
+static const char *text_of(json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+static int parse_finding(json_t *object, struct findings *ret)
+{
+    const char *name = text_of(object, "severity");
+    for (int s = SEVERITY_OK; s <= SEVERITY_PROBLEM; s++) {
+        if (!str_eq(name, severity_name((enum severity)s)))
+            continue;
+        struct finding *f =
+            findings_add(ret, (enum severity)s, text_of(object, "id"), text_of(object, "subject"));
+        finding_title(f, "%s", text_of(object, "title"));
+        finding_detail(f, "%s", text_of(object, "detail"));
+        finding_remedy(f, "%s", text_of(object, "remedy"));
+        return 0;
+    }
+    return ERR_FORMAT;
+}
+
+static int parse_check(json_t *object, struct findings ret[CHECKS_COUNT])
+{
+    json_t *list = json_object_get(object, "findings");
+    json_t *one = NULL;
+    size_t i = 0, check = 0;
+    int err = json_is_array(list) ? 0 : ERR_FORMAT;
+    while (check < CHECKS_COUNT && !str_eq(checks[check]->id, text_of(object, "id")))
+        check++;
+    if (check == CHECKS_COUNT)
+        return err;
+    json_array_foreach(list, i, one)
+    {
+        if (err == 0)
+            err = parse_finding(one, &ret[check]);
+    }
+    return err;
+}
+
+int report_parse(struct slice json, struct findings ret[CHECKS_COUNT])
+{
+    json_t *root = json_loadb((const char *)json.data, json.len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *list = json_object_get(root, "checks");
+    json_t *one = NULL;
+    size_t i = 0;
+    int err = json_is_array(list) ? 0 : ERR_FORMAT;
+    json_array_foreach(list, i, one)
+    {
+        if (err == 0)
+            err = parse_check(one, ret);
+    }
+    json_decref(root);
+    return err;
+}

@@ -2,8 +2,8 @@
  * `stile diag` checks is checked, and what is new is told once.
  *
  * A finding that was told isn't told again while it stays; when it has gone, that is told once, and it may come again
- * later. Findings that say that all is well aren't told. The checks run in a thread of libuv's pool, one run at a time: nothing here blocks the
- * loop.
+ * later. Findings that say that all is well aren't told. The checks are made by a process of their own, one run at a time:
+ * nothing here blocks the loop.
  */
 #ifndef STILE_DIAG_WATCHER_H
 #define STILE_DIAG_WATCHER_H
@@ -27,8 +27,8 @@ MUST_CHECK int watcher_new(const struct watcher_config *config, struct watcher *
  * more afterwards. */
 void watcher_check(struct watcher *w);
 
-/* No event comes any more. A run that is under way ends by itself: the loop has to run until it has (a few seconds at
- * most). NULL is fine. */
+/* No event comes any more; a run that is under way is ended. The loop has to run once more to release the memory. NULL is
+ * fine. */
 void watcher_free(struct watcher *w);
 
 #endif
