@@ -1,0 +1,107 @@
+#!/usr/bin/python3
+"""Whatever happens, the host is put back: killed before each system call, with each system call failing, at every moment of a
+session's life. Prints how many points it tried. All of them with STILE_SOAK=1 (make soak), else an even selection.
+
+usage: STILE=… NETCFG_DRIVER=… KILL_AT=… test_kill_anywhere.py [word of a test's name]
+"""
+
+import functools
+import os
+
+from lib import kill
+from lib.harness import main
+import common.harness
+
+ERRORS = ("ENOSPC", "EIO", "EPERM")
+LINK = "stile0"
+# Of each back-end, when not all are tried.
+KILLS, FAILURES = 12, 4
+
+
+class Rig:
+    """A host with an interface that outlives whoever is killed, as an engine's does for a moment: the harder case."""
+
+    def __init__(self, lan, dns):
+        self.host = lan.host(dns="file" if dns == "-" else dns)
+        self.dns = dns
+        self.driver = kill.bring(self.host, "NETCFG_DRIVER")
+        self.host.check("ip", "tuntap", "add", LINK, "mode", "tun")
+        self.run("session")  # the kernel and the daemons choose what they keep from then on
+        self.watcher = kill.Watcher(self.host)
+        self.before = self.watcher.settle()
+
+    def words(self, what):
+        return [self.driver, self.dns, what]
+
+    def run(self, what, before=()):
+        return self.host.command(*before, *self.words(what))
+
+    def recover(self, where):
+        done = self.run("recover")
+        assert done.status == 0, (where, done)
+        self.watcher.assert_equal(self.before, where)
+
+
+def killed_in_the_transaction(dns, lan):
+    rig = Rig(lan, dns)
+    count = kill.KillAt(rig.host, 0)
+    assert rig.run("session", count.words).status == 0
+    total = count.point().number
+    chosen = kill.selection(total, KILLS)
+    for number in chosen:
+        at = kill.KillAt(rig.host, number)
+        rig.run("session", at.words)
+        assert at.point().name, f"{at.point()} of {total}"
+        rig.recover(f"killed before {at.point()}")
+    print(f"# transaction, DNS {dns}: killed before {len(chosen)} of {total} system calls, put back each time")
+
+
+def killed_in_the_recovery(dns, lan):
+    """Recovery is killed too, again and again, until it gets through."""
+    rig = Rig(lan, dns)
+    count = kill.KillAt(rig.host, 0)
+    rig.run("session", count.words)
+    late = kill.KillAt(rig.host, count.point().number * 2 // 3)  # both plans are applied by then
+    tried = 0
+    number = 1
+    step = 1 if os.environ.get("STILE_SOAK") else 7
+    rig.run("session", late.words)
+    assert rig.before.difference(rig.watcher.take()), "nothing to put back"
+    while True:
+        at = kill.KillAt(rig.host, number)
+        rig.run("recover", at.words)
+        if at.point().name is None:
+            break
+        tried += 1
+        number += step
+    rig.watcher.assert_equal(rig.before, "recovery killed at every step")
+    print(f"# recovery, DNS {dns}: killed {tried} times in a row, each time later; put back")
+
+
+def failing_in_the_transaction(dns, lan):
+    """Each call fails in turn: the session may not come to be, but nothing of it stays."""
+    rig = Rig(lan, dns)
+    tried = 0
+    for call, count in sorted(kill.calls_of(rig.host, rig.words("session")).items()):
+        for number in kill.selection(count, FAILURES):
+            error = ERRORS[tried % len(ERRORS)]
+            done = rig.run("session", kill.failing_at(call, error, number))
+            assert done.status in (0, 1, 2, 127), (call, number, error, done)
+            rig.recover(f"{call} number {number} failed with {error}")
+            tried += 1
+    print(f"# transaction, DNS {dns}: {tried} system calls failed in turn, put back each time")
+
+
+def named(function, dns):
+    """One test for each back-end, with a name that says so."""
+    test = functools.partial(function, dns)
+    how = "without dns" if dns == "-" else f"with {dns}"
+    test.__name__ = f"{function.__name__}_{how}".replace(" ", "_")
+    return test
+
+
+if __name__ == "__main__":
+    common.harness.LIMIT_S = 3600 if os.environ.get("STILE_SOAK") else 120
+    backends = ("file", "resolved")
+    main(__file__, *[named(function, dns) for function in
+                     (killed_in_the_transaction, killed_in_the_recovery, failing_in_the_transaction) for dns in backends])
