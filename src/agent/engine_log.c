@@ -1,13 +1,13 @@
 #include "agent/engine_log.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/log_entry.h"
 #include "base/clock.h"
+#include "base/log_line.h"
 #include "base/mem.h"
-#include "base/str.h"
 
 #define READS_AT_THE_END 64
 
@@ -19,62 +19,28 @@ struct engine_log {
     char line[ENGINE_LOG_LINE_MAX];
 };
 
-static void take_json(struct slice line, enum log_level *level, char *message)
+void engine_log_tell(struct slice line)
 {
-    json_t *entry = json_loadb((const char *)line.data, line.len, 0, NULL);
-    const char *text = json_string_value(json_object_get(entry, "message"));
-    const char *name = json_string_value(json_object_get(entry, "level"));
-    enum log_level parsed;
-    if (text != NULL && name != NULL && log_level_parse(name, &parsed) == 0) {
-        *level = parsed;
-        (void)str_format(message, ENGINE_LOG_LINE_MAX, "%s", text);
+    struct log_entry entry;
+    char text[LOG_MESSAGE_SIZE];
+    struct log_line last_words = {
+        .time_us = clock_wall_us(), .level = LOG_WARN, .component = "engine", .message = text};
+    if (log_entry_parse(line, &entry) == 0) {
+        entry.line.component = "engine";
+        log_relay(&entry.line);
+        log_entry_release(&entry);
+        return;
     }
-    json_decref(entry);
-}
-
-/* "TIME LEVEL COMPONENT: MESSAGE" */
-static void take_text(const char *line, enum log_level *level, char *message)
-{
-    char name[8];
-    enum log_level parsed;
-    const char *at = line + CLOCK_TEXT_SIZE; /* the time, and a space in the place of its NUL */
-    if (strlen(line) < CLOCK_TEXT_SIZE || at[-1] != ' ' || line[CLOCK_TEXT_SIZE - 2] != 'Z')
-        return;
-    const char *space = strchr(at, ' ');
-    const char *colon = space != NULL ? strstr(space, ": ") : NULL;
-    if (colon == NULL ||
-        str_copy_slice(name, sizeof(name), slice_of(at, (size_t)(space - at))) < 0 ||
-        log_level_parse(name, &parsed) < 0)
-        return;
-    *level = parsed;
-    (void)str_format(message, ENGINE_LOG_LINE_MAX, "%s", colon + 2);
-}
-
-void engine_log_parse(struct slice line, enum log_level *ret_level,
-                      char ret_message[ENGINE_LOG_LINE_MAX])
-{
-    char text[ENGINE_LOG_LINE_MAX];
     size_t len = MIN(line.len, sizeof(text) - 1);
     memcpy(text, line.data, len);
     text[len] = '\0';
-    *ret_level = LOG_WARN;
-    memcpy(ret_message, text, len + 1);
-    if (text[0] == '{')
-        take_json(line, ret_level, ret_message);
-    else
-        take_text(text, ret_level, ret_message);
+    log_relay(&last_words);
 }
 
 static void end_line(struct engine_log *log)
 {
-    enum log_level level;
-    char message[ENGINE_LOG_LINE_MAX];
-    if (log->len > 0 && !log->skipping) {
-        engine_log_parse(slice_of(log->line, log->len), &level, message);
-        const struct log_line line = {
-            .time_us = clock_wall_us(), .level = level, .component = "engine", .message = message};
-        log_relay(&line);
-    }
+    if (log->len > 0 && !log->skipping)
+        engine_log_tell(slice_of(log->line, log->len));
     log->len = 0;
     log->skipping = false;
 }

@@ -1,5 +1,8 @@
 #include "base/clock.h"
 
+#include <string.h>
+
+#include "base/err.h"
 #include "base/str.h"
 
 #define US_PER_S    1000000
@@ -55,4 +58,42 @@ void clock_format(int64_t wall_us, char text[CLOCK_TEXT_SIZE])
     unsigned int in_day = (unsigned int)(from_0 % S_PER_DAY);
     str_format(text, CLOCK_TEXT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%06dZ", d.year, d.month, d.day,
                in_day / 3600, in_day / 60 % 60, in_day % 60, (int)us);
+}
+
+/* The digits of text from `at` on; other characters make a wrong number, which is noticed in the end. */
+static unsigned int number_at(const char *text, size_t at, size_t digits)
+{
+    unsigned int n = 0;
+    for (size_t i = at; i < at + digits; i++)
+        n = n * 10 + (unsigned int)(unsigned char)(text[i] - '0');
+    return n;
+}
+
+/* Days from 1970-01-01; years begin in March, as above. */
+static int64_t day_of_date(struct date d)
+{
+    unsigned int year = d.month > 2 ? d.year : d.year - 1;
+    unsigned int month = d.month > 2 ? d.month - 3 : d.month + 9;
+    unsigned int in_year = (153 * month + 2) / 5 + d.day - 1;
+    return (int64_t)365 * year + year / 4 - year / 100 + year / 400 + in_year - 719468;
+}
+
+int clock_parse(const char *text, int64_t *ret_wall_us)
+{
+    char again[CLOCK_TEXT_SIZE];
+    if (strlen(text) != CLOCK_TEXT_SIZE - 1)
+        return ERR_FORMAT;
+    struct date d = {.year = number_at(text, 0, 4),
+                     .month = number_at(text, 5, 2),
+                     .day = number_at(text, 8, 2)};
+    if (d.year < 1970 || d.year > 9999 || d.month < 1 || d.month > 12 || d.day < 1 || d.day > 31)
+        return ERR_FORMAT;
+    int64_t s = day_of_date(d) * S_PER_DAY + number_at(text, 11, 2) * 3600 +
+                number_at(text, 14, 2) * 60 + number_at(text, 17, 2);
+    int64_t us = s * US_PER_S + number_at(text, 20, 6);
+    clock_format(us, again);
+    if (!str_eq(text, again))
+        return ERR_FORMAT;
+    *ret_wall_us = us;
+    return 0;
 }

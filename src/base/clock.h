@@ -15,5 +15,7 @@ int64_t clock_wall_us(void);
 /* RFC 3339 in UTC with microseconds, "2026-11-22T08:00:00.000000Z": 27 characters and the NUL. */
 #define CLOCK_TEXT_SIZE 28
 void clock_format(int64_t wall_us, char text[CLOCK_TEXT_SIZE]);
+/* What clock_format made of an instant since 1970; ERR_FORMAT for anything else. */
+MUST_CHECK int clock_parse(const char *text, int64_t *ret_wall_us);
 
 #endif

@@ -112,7 +112,7 @@ static int start_engine(struct launch *l, uint32_t uid, int device, const struct
                           "--parent",
                           parent,
                           "--log-format",
-                          log_format() == LOG_JSON ? "json" : "text",
+                          "json", /* to the agent, which reads it */
                           c->debug ? "--verbose" : NULL,
                           NULL};
     /* What threads would keep for themselves lies scattered after a burst and holds more pages than it is worth. */

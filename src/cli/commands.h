@@ -22,6 +22,7 @@ extern const struct command command_help;
 extern const struct command command_launcher;
 extern const struct command command_login;
 extern const struct command command_logout;
+extern const struct command command_logs;
 extern const struct command command_proxy;
 extern const struct command command_run;
 extern const struct command command_status;

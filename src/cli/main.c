@@ -23,6 +23,7 @@ const struct command *const cli_commands[] = {
     &command_apps,
     &command_status,
     &command_connections,
+    &command_logs,
     &command_diag,
     &command_proxy,
     &command_broker,

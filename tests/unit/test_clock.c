@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/str.h"
 
 #define US     INT64_C(1000000)
@@ -91,9 +92,42 @@ static void wall_time_agrees_with_the_c_library(void **state UNUSED)
     assert_true(us / US >= before - 1 && us / US <= after + 1);
 }
 
+static void a_text_is_read_again(void **state UNUSED)
+{
+    for (int64_t us = 0; us < INT64_C(253402300800) * US; us += 86400 * US * 27 + 3661000007) {
+        char text[CLOCK_TEXT_SIZE];
+        int64_t read = -1;
+        clock_format(us, text);
+        assert_int_equal(clock_parse(text, &read), 0);
+        assert_true(read == us);
+    }
+}
+
+static void other_texts_are_no_times(void **state UNUSED)
+{
+    static const char *const wrong[] = {"",
+                                        "2026-11-22T08:00:00.000000",
+                                        "2026-11-22T08:00:00.000000Z ",
+                                        "2026-11-22 08:00:00.000000Z",
+                                        "2026-02-29T08:00:00.000000Z",
+                                        "2026-13-01T08:00:00.000000Z",
+                                        "2026-11-22T24:00:00.000000Z",
+                                        "2026-11-22T08:00:60.000000Z",
+                                        "2026-11-2xT08:00:00.000000Z",
+                                        "1969-12-31T23:59:59.000000Z",
+                                        "\xff\xff\xff\xff-11-22T08:00:00.000000Z"};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        int64_t us = 7;
+        assert_int_equal(clock_parse(wrong[i], &us), ERR_FORMAT);
+        assert_true(us == 7);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_text_is_read_again),
+        cmocka_unit_test(other_texts_are_no_times),
         cmocka_unit_test(known_instants_have_their_text),
         cmocka_unit_test(instants_before_1970_count_down),
         cmocka_unit_test(years_of_five_digits_stop_at_the_border),
