@@ -13,7 +13,7 @@
 #include "platform/service_manager.h"
 #include "platform/system_socket.h"
 
-enum { SIGNALS = 2 };
+enum { SIGNALS = 3 };
 
 struct broker {
     const struct broker_config *config;
@@ -138,7 +138,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static int catch_signals(struct broker *b)
 {
-    static const int numbers[SIGNALS] = {SIGTERM, SIGINT};
+    static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
     for (size_t i = 0; i < SIGNALS; i++) {
         int code = uv_signal_init(&b->loop.uv, &b->signals[i]);
         if (code == 0) {

@@ -19,7 +19,7 @@ struct broker_config {
     enum peer_hold peer_hold;
 };
 
-/* Until SIGTERM or SIGINT: 0. Else why it couldn't start. */
+/* Until SIGTERM, SIGINT or SIGHUP: 0. Else why it couldn't start. */
 int broker_run(const struct broker_config *config, struct diag *d);
 
 #endif

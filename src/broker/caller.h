@@ -14,6 +14,7 @@ struct callers {
     size_t count;
     size_t open; /* connections whose memory the loop still has */
     int64_t started_us;
+    struct cleaning *cleaning; /* that runs; NULL: none */
     bool freed;
     void (*closed)(void *arg);
     void *closed_arg;
@@ -31,6 +32,7 @@ struct caller {
     uint32_t asked_id;   /* of the request that waits for its answer */
     uint32_t asked_type; /* 0: none waits */
     struct session *session;
+    struct cleaning *cleaning; /* that it asked for; NULL: none, or done */
 };
 
 /* Sends; a caller that has gone or doesn't read is closed. */
@@ -41,5 +43,17 @@ void caller_close(struct caller *c);
 
 /* What a greeted caller asks: answers now or later. The descriptors are taken. */
 void caller_handle(struct caller *c, const union broker_message *m, int *fds, size_t fd_count);
+
+/* One of callers.open has let go. */
+void callers_release(struct callers *s);
+
+/* Of a caller that goes: the clean-up goes on, nobody is told. */
+void cleaning_forget(struct caller *c);
+/* CLEANUP: answers when it is done. */
+void cleaning_start(struct caller *c);
+
+/* The answer to what c has asked. */
+void caller_answer(struct caller *c, union broker_message *m);
+void caller_answer_refused(struct caller *c, int err, const char *text);
 
 #endif

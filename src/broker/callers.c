@@ -53,7 +53,7 @@ void caller_refuse(struct caller *c, uint32_t id, int err, const char *text)
 
 /* ---- closing ---- */
 
-static void one_let_go(struct callers *s)
+void callers_release(struct callers *s)
 {
     if (--s->open > 0 || !s->freed)
         return;
@@ -70,7 +70,7 @@ static void on_poll_closed(uv_handle_t *handle)
     (void)close(c->fd);
     peer_release(&c->peer);
     mem_free(c);
-    one_let_go(s);
+    callers_release(s);
 }
 
 static void on_timer_closed(void *arg)
@@ -87,6 +87,7 @@ void caller_close(struct caller *c)
     if (c->session != NULL)
         session_abandon(c->session);
     c->session = NULL;
+    cleaning_forget(c);
     list_remove(&c->node);
     c->all->count--;
     (void)uv_poll_stop(&c->poll);
@@ -314,5 +315,5 @@ void callers_free(struct callers *s, void (*closed)(void *arg), void *arg)
     s->freed = true;
     s->closed = closed;
     s->closed_arg = arg;
-    one_let_go(s);
+    callers_release(s);
 }

@@ -157,8 +157,11 @@ static void on_applied(void *arg, const struct netcfg_result *result)
 {
     struct request *q = arg;
     struct host *h = q->host;
-    struct host_outcome o = {
-        .err = result->err, .d = &result->diag, .flags = q->flags, .notice = ""};
+    struct host_outcome o = {.err = result->err,
+                             .d = &result->diag,
+                             .flags = q->flags,
+                             .notice = "",
+                             .report = &result->report};
     note_result(h, result);
     if (o.err == 0) {
         struct network *n = note_network(h, q);
@@ -177,7 +180,8 @@ static void on_applied(void *arg, const struct netcfg_result *result)
 static void on_ended(void *arg, const struct netcfg_result *result)
 {
     struct request *q = arg;
-    struct host_outcome o = {.err = result->err, .d = &result->diag, .notice = ""};
+    struct host_outcome o = {
+        .err = result->err, .d = &result->diag, .notice = "", .report = &result->report};
     note_result(q->host, result);
     q->done(q->arg, &o);
     mem_free(q);
@@ -262,6 +266,18 @@ int host_end(struct host *h, uint32_t session, host_done_fn *done, void *arg)
     forget_network(h, session);
     tell_resolvers(h);
     return 0;
+}
+
+int host_recover(struct host *h, host_done_fn *done, void *arg)
+{
+    struct request *q = NEW(struct request);
+    if (q == NULL)
+        return ERR_NOMEM;
+    *q = (struct request){.host = h, .done = done, .arg = arg};
+    int r = netcfg_service_recover(h->service, on_ended, q);
+    if (r < 0)
+        mem_free(q);
+    return r;
 }
 
 /* ---- events of netcfg ---- */

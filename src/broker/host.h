@@ -9,6 +9,7 @@
 #include "loop/loop.h"
 
 struct host;
+struct netcfg_report;
 
 struct host_config {
     const char *state_dir; /* of the journal */
@@ -21,6 +22,7 @@ struct host_outcome {
     uint32_t flags;                    /* of apply: BROKER_NO_*, asked for or found */
     struct broker_resolvers resolvers; /* of apply */
     const char *notice;                /* of apply: for the person; may be empty */
+    const struct netcfg_report *report;
 };
 
 typedef void host_done_fn(void *arg, const struct host_outcome *outcome);
@@ -48,7 +50,9 @@ uint32_t host_leftovers(const struct host *h);
  * family is left), ERR_NOMEM, ERR_CLOSED. */
 int host_apply(struct host *h, uint32_t session, const char *interface_name,
                const struct broker_network *network, host_done_fn *done, void *arg, struct diag *d);
-/* ERR_NOMEM, ERR_CLOSED: done isn't called. */
+/* ERR_NOMEM, ERR_CLOSED: done isn't called. So for those below. */
 int host_end(struct host *h, uint32_t session, host_done_fn *done, void *arg);
+/* What the journal has of no session is tried again. */
+int host_recover(struct host *h, host_done_fn *done, void *arg);
 
 #endif

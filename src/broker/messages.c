@@ -17,7 +17,7 @@ static_assert(sizeof(struct broker_start) == 16524, "no padding");
 static_assert(sizeof(struct broker_started) == 1088, "no padding");
 static_assert(sizeof(struct broker_session) == 40, "no padding");
 static_assert(sizeof(struct broker_status_reply) == 1240, "no padding");
-static_assert(sizeof(struct broker_cleaned) == 16408, "no padding");
+static_assert(sizeof(struct broker_cleaned) == 16416, "no padding");
 static_assert(sizeof(struct broker_event) == 1056, "no padding");
 
 static bool zeros(const void *bytes, size_t len)
@@ -159,7 +159,7 @@ static bool status_reply_ok(const union broker_message *m)
 static bool cleaned_ok(const union broker_message *m)
 {
     const struct broker_cleaned *c = &m->cleaned;
-    return c->total >= c->count &&
+    return c->zero == 0 && c->total >= c->count &&
            texts_ok(c->lines[0], sizeof(c->lines[0]), c->count, BROKER_CLEANED_MAX);
 }
 

@@ -160,6 +160,8 @@ struct broker_status_reply {
 
 struct broker_cleaned {
     struct broker_header header;
+    uint32_t failed; /* what couldn't be removed; among the lines, too */
+    uint32_t zero;
     uint32_t total; /* what doesn't fit isn't listed */
     uint32_t count;
     char lines[BROKER_CLEANED_MAX][256]; /* "Removed the route 100.64.0.0/10 on stile0" */

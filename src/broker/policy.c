@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "broker/policy_file.h"
+#include "net/pool.h"
 
 /* ---- loading ---- */
 
@@ -147,6 +148,9 @@ static int check_range(const struct policy *p, const struct broker_network *n, s
     struct prefix range = prefix_of_range(&n->ranges[at]);
     char text[PREFIX_TEXT_SIZE];
     prefix_format(&range, text);
+    if (range.bits > POOL_MAX_BITS)
+        return diag_set(d, ERR_DENIED, 0, "Range %s has no room for apps; choose a larger one",
+                        text);
     if (policy_range_is_forbidden(&range))
         return diag_set(d, ERR_DENIED, 0,
                         "Range %s overlaps loopback, link-local or multicast addresses, which the "
@@ -199,6 +203,10 @@ static int check_zone(const struct policy *p, const char *text, struct diag *d)
 int policy_check(const struct policy *p, const struct broker_network *n, struct diag *d)
 {
     int r = 0;
+    if (n->uid_count > POLICY_OTHERS_MAX)
+        return diag_set(d, ERR_DENIED, 0,
+                        "At most %d others may use a session's addresses (stile up --allow-user)",
+                        POLICY_OTHERS_MAX);
     for (size_t i = 0; r == 0 && i < n->range_count; i++)
         r = check_range(p, n, i, d);
     for (size_t i = 0; r == 0 && i < n->zone_count; i++)

@@ -18,6 +18,7 @@
 #define POLICY_RANGES_MAX 32
 #define POLICY_ZONES_MAX  256
 #define POLICY_UIDS_MAX   1024 /* for engines */
+#define POLICY_OTHERS_MAX 7    /* beside the session's user */
 
 struct policy {
     char *path; /* owned; NULL: there is no file */

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/pool.h"
 
 enum policy_key {
     KEY_USERS,
@@ -115,9 +116,9 @@ static bool read_range(struct yaml_value v, const char *what, struct prefix *ret
     if (!yaml_text(v, what, &text))
         return false;
     if (str_copy_slice(copy, sizeof(copy), text) < 0 || prefix_parse(copy, &range) < 0 ||
-        range.addr.version != 4 || range.bits < 8 || range.bits > 30) {
+        range.addr.version != 4 || range.bits < 8 || range.bits > POOL_MAX_BITS) {
         yaml_problem(v,
-                     "%s must be an IPv4 network of /8 to /30 with all host bits zero, such as "
+                     "%s must be an IPv4 network of /8 to /29 with all host bits zero, such as "
                      "100.64.0.0/10, not \"%.*s\"",
                      what, QUOTED(text));
         return false;

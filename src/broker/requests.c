@@ -4,17 +4,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "broker/user_log.h"
+#include "loop/work.h"
 #include "platform/fdpass.h"
 
-static void answer(struct caller *c, union broker_message *m)
+void caller_answer(struct caller *c, union broker_message *m)
 {
     m->header.id = c->asked_id;
     c->asked_type = 0;
     caller_send(c, m, NULL, 0);
 }
 
-static void refuse(struct caller *c, int err, const char *text)
+void caller_answer_refused(struct caller *c, int err, const char *text)
 {
     c->asked_type = 0;
     caller_refuse(c, c->asked_id, err, text);
@@ -27,14 +29,14 @@ static void on_answer(void *arg, int err, const struct diag *d, const struct bro
     struct caller *c = arg;
     union broker_message m;
     if (err < 0) {
-        refuse(c, err, d->text);
+        caller_answer_refused(c, err, d->text);
         return;
     }
     broker_message_init(&m, c->asked_type == BROKER_START ? BROKER_STARTED : BROKER_CONFIGURED);
     struct broker_header header = m.header;
     m.started = *s;
     m.started.header = header;
-    answer(c, &m);
+    caller_answer(c, &m);
 }
 
 static void on_event(void *arg, enum broker_event_kind kind, const char *text,
@@ -57,11 +59,11 @@ static void on_ended(void *arg, bool engine_died)
     c->session = NULL;
     if (c->asked_type == BROKER_STOP) {
         broker_message_init(&m, BROKER_STOPPED);
-        answer(c, &m);
+        caller_answer(c, &m);
         return;
     }
     if (c->asked_type != 0)
-        refuse(c, ERR_CLOSED, "The session has ended meanwhile");
+        caller_answer_refused(c, ERR_CLOSED, "The session has ended meanwhile");
     if (engine_died)
         on_event(c, BROKER_EVENT_ENGINE_ENDED, "The engine has ended; the host is as it was before",
                  NULL);
@@ -70,13 +72,53 @@ static void on_ended(void *arg, bool engine_died)
 static const struct session_events session_events = {
     .on_answer = on_answer, .on_event = on_event, .on_ended = on_ended};
 
+/* Closing a file may wait for a file system, which may be the caller's own: not in this loop. */
+struct unwanted {
+    int fds[BROKER_START_FDS];
+};
+
+static void close_unwanted(void *arg)
+{
+    struct unwanted *u = arg;
+    fdpass_close(u->fds, BROKER_START_FDS);
+}
+
+static void on_unwanted_closed(void *arg, int err)
+{
+    if (err < 0)
+        close_unwanted(arg);
+    mem_free(arg);
+}
+
+static void close_elsewhere(struct caller *c, const int *fds)
+{
+    struct unwanted *u = NEW(struct unwanted);
+    if (u == NULL)
+        return; /* they stay open: there is nothing better */
+    memcpy(u->fds, fds, sizeof(u->fds));
+    if (work_start(c->all->loop, close_unwanted, on_unwanted_closed, u, NULL) < 0)
+        mem_free(u);
+}
+
+static bool are_channels(const int *fds)
+{
+    enum fdpass_kind log = fdpass_kind_of(fds[2]);
+    return fdpass_kind_of(fds[0]) == FDPASS_STREAM && fdpass_kind_of(fds[1]) == FDPASS_MESSAGES &&
+           (log == FDPASS_PIPE || log == FDPASS_STREAM);
+}
+
 static void handle_start(struct caller *c, const union broker_message *m, int *fds)
 {
     const struct session_caller caller = {.uid = c->peer.uid, .pid = c->peer.pid};
     struct diag d = {0};
+    if (!are_channels(fds)) {
+        close_elsewhere(c, fds);
+        caller_answer_refused(c, ERR_PROTOCOL, "The engine's channels aren't sockets and a pipe");
+        return;
+    }
     if (c->session != NULL) {
         fdpass_close(fds, BROKER_START_FDS);
-        refuse(c, ERR_EXISTS, "This connection has a session already");
+        caller_answer_refused(c, ERR_EXISTS, "This connection has a session already");
         return;
     }
     int r = sessions_start(c->all->config.sessions, &caller, &m->start.network, fds,
@@ -84,7 +126,7 @@ static void handle_start(struct caller *c, const union broker_message *m, int *f
     if (r < 0) {
         user_log(LOG_INFO, c->peer.uid, "Refused a session of uid %u: %s", (unsigned)c->peer.uid,
                  d.text);
-        refuse(c, r, d.text);
+        caller_answer_refused(c, r, d.text);
     }
 }
 
@@ -95,7 +137,7 @@ static void handle_configure(struct caller *c, const union broker_message *m, in
     int r = c->session == NULL ? diag_set(&d, ERR_NOTFOUND, 0, "There is no session to change")
                                : session_configure(c->session, &m->start.network, &d);
     if (r < 0)
-        refuse(c, r, d.text);
+        caller_answer_refused(c, r, d.text);
 }
 
 static void handle_stop(struct caller *c, const union broker_message *m, int *fds)
@@ -103,7 +145,7 @@ static void handle_stop(struct caller *c, const union broker_message *m, int *fd
     (void)m;
     (void)fds;
     if (c->session == NULL)
-        refuse(c, ERR_NOTFOUND, "There is no session to stop");
+        caller_answer_refused(c, ERR_NOTFOUND, "There is no session to stop");
     else
         session_stop(c->session);
 }
@@ -142,7 +184,7 @@ static void handle_status(struct caller *c, const union broker_message *m, int *
     reply.status_reply.leftovers = host_leftovers(host);
     reply.status_reply.started_us = c->all->started_us;
     sessions_each(c->all->config.sessions, add_session, &status);
-    answer(c, &reply);
+    caller_answer(c, &reply);
 }
 
 /* ---- the log ---- */
@@ -156,7 +198,7 @@ static void handle_get_log(struct caller *c, const union broker_message *m, int 
     (void)fds;
     int r = user_log_open(c->peer.uid, &fd, &d);
     if (r < 0) {
-        refuse(c, r, d.text);
+        caller_answer_refused(c, r, d.text);
         return;
     }
     broker_message_init(&reply, BROKER_LOG);
@@ -164,6 +206,13 @@ static void handle_get_log(struct caller *c, const union broker_message *m, int 
     c->asked_type = 0;
     caller_send(c, &reply, &fd, 1);
     (void)close(fd);
+}
+
+static void handle_cleanup(struct caller *c, const union broker_message *m, int *fds)
+{
+    (void)m;
+    (void)fds;
+    cleaning_start(c);
 }
 
 /* ---- the table ---- */
@@ -177,6 +226,7 @@ static const struct request {
     [BROKER_CONFIGURE] = {handle_configure, false, false},
     [BROKER_STOP] = {handle_stop, false, true},
     [BROKER_STATUS] = {handle_status, false, true},
+    [BROKER_CLEANUP] = {handle_cleanup, true, false},
     [BROKER_GET_LOG] = {handle_get_log, false, true},
 };
 
@@ -196,10 +246,10 @@ void caller_handle(struct caller *c, const union broker_message *m, int *fds, si
     c->asked_type = type;
     if (q->root_only && c->peer.uid != 0) {
         fdpass_close(fds, fd_count);
-        refuse(c, ERR_PERM, "Only root may ask for this; use sudo");
+        caller_answer_refused(c, ERR_PERM, "Only root may ask for this; use sudo");
     } else if (c->all->listener == NULL && !q->while_stopping) {
         fdpass_close(fds, fd_count);
-        refuse(c, ERR_CLOSED, "The broker is being stopped");
+        caller_answer_refused(c, ERR_CLOSED, "The broker is being stopped");
     } else {
         q->handle(c, m, fds);
     }

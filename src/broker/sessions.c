@@ -26,6 +26,7 @@ struct sessions {
     uv_signal_t children;
     void (*emptied)(void *arg); /* NULL: not stopping */
     void *emptied_arg;
+    bool paused;
 };
 
 struct session {
@@ -229,6 +230,8 @@ static int check(struct sessions *all, const struct session_caller *caller,
 {
     if (all->emptied != NULL)
         return diag_set(d, ERR_CLOSED, 0, "The broker is being stopped");
+    if (all->paused)
+        return diag_set(d, ERR_BUSY, 0, "The broker is cleaning up (`stile cleanup`); try again");
     LIST_FOR_EACH (node, &all->all) {
         const struct session *s = LIST_ENTRY(node, struct session, node);
         if (s->caller.uid == caller->uid)
@@ -401,6 +404,11 @@ void sessions_stop_all(struct sessions *all, void (*done)(void *arg), void *arg)
     }
     LIST_FOR_EACH (node, &all->all)
         session_stop(LIST_ENTRY(node, struct session, node));
+}
+
+void sessions_pause(struct sessions *all, bool paused)
+{
+    all->paused = paused;
 }
 
 void sessions_tell(struct sessions *all, uint32_t session, enum broker_event_kind kind,

@@ -54,6 +54,9 @@ void session_abandon(struct session *s); /* the same without any event */
 /* None may start any more. done(arg) when none is left: perhaps within this call. */
 void sessions_stop_all(struct sessions *s, void (*done)(void *arg), void *arg);
 
+/* While it is so, no session may start (ERR_BUSY). */
+void sessions_pause(struct sessions *s, bool paused);
+
 /* Of the host: to one session (0: all). */
 void sessions_tell(struct sessions *s, uint32_t session, enum broker_event_kind kind,
                    const char *text, const struct broker_resolvers *resolvers);

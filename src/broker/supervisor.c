@@ -48,7 +48,7 @@ static int await_child(pid_t child, bool *ret_told)
             return 0;
         int number = sigwaitinfo(&set, NULL);
         if (number == SIGTERM || number == SIGINT || number == SIGHUP) {
-            *ret_told = *ret_told || number != SIGHUP;
+            *ret_told = true;
             (void)kill(child, number);
         }
     }

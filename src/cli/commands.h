@@ -7,6 +7,7 @@
 extern const struct command command_apps;
 extern const struct command command_broker;
 extern const struct command command_broker_check;
+extern const struct command command_cleanup;
 extern const struct command command_connections;
 extern const struct command command_down;
 extern const struct command command_diag;

@@ -28,6 +28,7 @@ const struct command *const cli_commands[] = {
     &command_proxy,
     &command_broker,
     &command_broker_check,
+    &command_cleanup,
     &command_gateway_init,
     &command_gateway_check,
     &command_gateway_run,

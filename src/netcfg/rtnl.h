@@ -55,6 +55,9 @@ int rtnl_link_up(struct rtnl *r, unsigned index, uint32_t mtu, uint32_t queue_le
 int rtnl_link_set(struct rtnl *r, uint32_t index, uint32_t mtu, uint32_t queue_len, bool up,
                   struct diag *d);
 
+/* ERR_NOTFOUND: there is none of this index. ERR_UNSUPPORTED: of a kind that can't be removed. */
+int rtnl_delete_link(struct rtnl *r, uint32_t index, struct diag *d);
+
 /* Whether a plan for this link may have IPv6 in it. NULL, or a link that isn't there: what a new link would get. */
 bool rtnl_ipv6_available(struct rtnl *r, const char *link);
 

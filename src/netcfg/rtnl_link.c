@@ -167,6 +167,23 @@ int rtnl_link_up(struct rtnl *r, unsigned index, uint32_t mtu, uint32_t queue_le
     return rtnl_link_set(r, index, mtu, queue_len, true, d);
 }
 
+int rtnl_delete_link(struct rtnl *r, uint32_t index, struct diag *d)
+{
+    char memory[RTNL_REQUEST_SIZE];
+    struct nlmsghdr *h = rtnl_request(r, memory, RTM_DELLINK, 0);
+    struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
+    m->ifi_family = AF_UNSPEC;
+    m->ifi_index = (int)index;
+    int code = index == 0 ? -ENODEV : rtnl_ask(r, h, NULL, NULL, NULL);
+    if (code == -ENODEV)
+        return diag_set(d, ERR_NOTFOUND, -code, "There is no network interface %u", index);
+    if (code < 0)
+        return diag_set(d, err_from_errno(-code), -code,
+                        "Failed to remove network interface %u: %s", index, rtnl_why(r, code));
+    return 0;
+}
+
 /* What a link made now would get. No such file: there is no IPv6 at all. */
 static bool new_links_have_ipv6(void)
 {

@@ -20,6 +20,16 @@ int fdpass_send(int sock, struct slice message, const int *fds, size_t fd_count)
 int fdpass_recv(int sock, void *message, size_t size, size_t *ret_len, int *fds, size_t max_fds,
                 size_t *ret_fd_count);
 
+/* What a descriptor of someone else is. Asks the kernel alone: looking at a file, or closing it, may wait for a file system that is
+ * his. */
+enum fdpass_kind {
+    FDPASS_OTHER,
+    FDPASS_STREAM,   /* a Unix socket, SOCK_STREAM */
+    FDPASS_MESSAGES, /* a Unix socket, SOCK_SEQPACKET */
+    FDPASS_PIPE,
+};
+enum fdpass_kind fdpass_kind_of(int fd);
+
 /* Closes each and writes -1 in its place. */
 void fdpass_close(int *fds, size_t count);
 

@@ -94,7 +94,6 @@ static int main_other_version(const char *socket)
     struct diag d = {0};
     broker_message_init(&request, BROKER_STATUS);
     int r = broker_ask(socket, &request, &answer, NULL, &d);
-    fprintf(stderr, "%s\n", d.text);
     return r == ERR_VERSION && strstr(d.text, "restart the broker") != NULL ? 0 : 1;
 }
 

@@ -1,6 +1,7 @@
 #include "platform/fdpass.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +20,23 @@ void fdpass_close(int *fds, size_t count)
             close(fds[i]);
         fds[i] = -1;
     }
+}
+
+enum fdpass_kind fdpass_kind_of(int fd)
+{
+    int domain = 0;
+    int type = 0;
+    socklen_t len = sizeof(int);
+    if (fcntl(fd, F_GETPIPE_SZ) >= 0)
+        return FDPASS_PIPE;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain != AF_UNIX)
+        return FDPASS_OTHER;
+    len = sizeof(int);
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+        return FDPASS_OTHER;
+    if (type == SOCK_STREAM)
+        return FDPASS_STREAM;
+    return type == SOCK_SEQPACKET ? FDPASS_MESSAGES : FDPASS_OTHER;
 }
 
 static void control_put(struct msghdr *msg, union control *control, const int *fds, size_t count)
