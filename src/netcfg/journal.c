@@ -195,7 +195,7 @@ static int read_records(struct journal *j, struct slice bytes)
 
 static int read_header(struct journal *j, struct slice bytes, struct diag *d)
 {
-    uint32_t version = 0;
+    uint32_t version = JOURNAL_VERSION;
     int r = journal_header_get(bytes, &version);
     if (r == ERR_TRUNCATED)
         j->torn = true;
@@ -206,8 +206,8 @@ static int read_header(struct journal *j, struct slice bytes, struct diag *d)
                         "The journal was written by a newer version of stile (format %u, this "
                         "version knows %u): start that version, or run its \"stile cleanup\"",
                         version, JOURNAL_VERSION);
-    else if (version < JOURNAL_VERSION)
-        j->stale = true;
+    j->stale |= version < JOURNAL_VERSION;
+    j->damaged |= version == 0;
     return 0;
 }
 
@@ -218,7 +218,7 @@ static int read_all(struct journal *j, struct slice bytes, struct diag *d)
         r = read_records(j, slice_from(bytes, JOURNAL_HEADER_SIZE));
     if (r == ERR_NOMEM)
         diag_set(d, r, 0, "Failed to read the journal: out of memory");
-    j->stale |= j->torn || j->damaged;
+    j->stale |= j->torn || j->damaged || (j->count == 0 && bytes.len > 0);
     return r;
 }
 
@@ -241,7 +241,7 @@ int journal_open(struct store *store, struct journal *j, struct diag *d)
     if (r == 0)
         r = read_all(j, buf_slice(&bytes), d);
     if (r == 0 && j->damaged)
-        r = store->ops->keep_damaged(store, d);
+        j->unkept = store->ops->keep_damaged(store, NULL) < 0;
     if (r < 0) {
         j->store = NULL;
         journal_close(j);
@@ -390,17 +390,28 @@ static int append(struct journal *j, struct diag *d)
     return r;
 }
 
+static int write_out(struct journal *j, struct diag *d)
+{
+    if (j->unkept) {
+        int r = j->store->ops->keep_damaged(j->store, d);
+        if (r < 0)
+            return r;
+        j->unkept = false;
+    }
+    if (j->count == 0)
+        return empty(j, d);
+    if (j->stale)
+        return write_anew(j, d);
+    if (j->size >= j->compact_at && write_anew(j, NULL) == 0)
+        return 0;
+    return append(j, d);
+}
+
 int journal_flush(struct journal *j, struct diag *d)
 {
-    int r = 0;
-    if (j->count == 0)
-        r = empty(j, d);
-    else if (j->stale)
-        r = write_anew(j, d);
-    else if (buf_len(&j->pending) == 0)
+    if (!j->stale && buf_len(&j->pending) == 0)
         return 0;
-    else if (j->size < j->compact_at || write_anew(j, NULL) < 0)
-        r = append(j, d);
+    int r = write_out(j, d);
     buf_clear(&j->pending);
     j->stale = r < 0;
     return r;

@@ -46,7 +46,8 @@ struct journal {
 
     /* What opening found: */
     bool torn;    /* the last record was cut off, and dropped */
-    bool damaged; /* records in the middle couldn't be read; the file was kept */
+    bool damaged; /* records in the middle couldn't be read */
+    bool unkept;  /* and the file couldn't be kept aside yet: it is before anything is written */
 };
 
 /* Reads all. ERR_VERSION: written by a newer version; ERR_IO, ERR_NOMEM: the store is still the caller's. */

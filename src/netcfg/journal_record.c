@@ -51,6 +51,7 @@ static void put_body(struct wr *w, const struct journal_record *record)
         wr_bytes(w, slice_of(record->origin.boot_id, sizeof(record->origin.boot_id)));
         wr_u64(w, record->origin.namespace_id);
         wr_u32(w, record->origin.session);
+        wr_u64(w, (uint64_t)record->origin.time_s);
     }
     if (record->type != JOURNAL_UNDONE) {
         wr_u32(w, (uint32_t)record->object.len);
@@ -84,20 +85,27 @@ int journal_record_put(struct buf *out, const struct journal_record *record)
     return r;
 }
 
+static void get_origin(struct rd *r, bool with_time, struct journal_origin *origin)
+{
+    rd_copy(r, origin->boot_id, sizeof(origin->boot_id));
+    origin->namespace_id = rd_u64(r);
+    origin->session = rd_u32(r);
+    origin->time_s = with_time ? (int64_t)rd_u64(r) : 0;
+}
+
 static int get_body(struct slice body, struct journal_record *record)
 {
     struct rd r = rd_init(body);
-    *record = (struct journal_record){.type = rd_u8(&r), .number = rd_u64(&r)};
-    if (record->type < JOURNAL_INTENT || record->type > JOURNAL_UNDONE)
+    uint8_t type = rd_u8(&r);
+    bool intent = type == JOURNAL_INTENT || type == JOURNAL_INTENT_1;
+    *record = (struct journal_record){.type = intent ? JOURNAL_INTENT : type, .number = rd_u64(&r)};
+    if (!intent && type != JOURNAL_SETTLED && type != JOURNAL_UNDONE)
         return ERR_FORMAT;
-    if (record->type == JOURNAL_INTENT) {
-        rd_copy(&r, record->origin.boot_id, sizeof(record->origin.boot_id));
-        record->origin.namespace_id = rd_u64(&r);
-        record->origin.session = rd_u32(&r);
-    }
-    if (record->type != JOURNAL_UNDONE)
+    if (intent)
+        get_origin(&r, type != JOURNAL_INTENT_1, &record->origin);
+    if (type != JOURNAL_UNDONE)
         record->object = rd_bytes(&r, rd_u32(&r));
-    if (record->type == JOURNAL_INTENT)
+    if (intent)
         record->undo = rd_bytes(&r, rd_u32(&r));
     return rd_end(&r) < 0 ? ERR_FORMAT : 0;
 }

@@ -25,16 +25,24 @@ static enum fate fate_of(const struct netcfg *n, const struct journal_entry *e)
     return e->origin.namespace_id == n->namespace_id ? FATE_UNDO : FATE_KEEP;
 }
 
+static void say_leftover(struct netcfg_report *report, enum netcfg_what what,
+                         const struct journal_entry *e, const char *why)
+{
+    struct netcfg_line *line =
+        netcfg_report_object(report, what, e->origin.session, &e->objects[0], why);
+    if (line != NULL)
+        line->since_s = e->origin.time_s;
+}
+
 static void undo_leftover(struct netcfg *n, struct journal_entry *e, struct netcfg_report *report)
 {
     enum object_undone undone = OBJECT_GONE;
     struct diag why = {0};
     if (netcfg_undo(n, e, &undone, &why) < 0) {
-        netcfg_report_object(report, NETCFG_FAILED, e->origin.session, &e->objects[0], why.text);
+        say_leftover(report, NETCFG_FAILED, e, why.text);
         return;
     }
-    netcfg_report_object(report, netcfg_undone_line(undone), e->origin.session, &e->objects[0],
-                         NULL);
+    say_leftover(report, netcfg_undone_line(undone), e, NULL);
     journal_undone(&n->journal, e);
 }
 

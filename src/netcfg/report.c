@@ -35,13 +35,13 @@ static const struct words {
     [NETCFG_REPAIRED] = {"Repaired the ", ""},
 };
 
-void netcfg_report_object(struct netcfg_report *r, enum netcfg_what what, uint32_t session,
-                          const struct object *o, const char *why)
+struct netcfg_line *netcfg_report_object(struct netcfg_report *r, enum netcfg_what what,
+                                         uint32_t session, const struct object *o, const char *why)
 {
     struct netcfg_line *line = next_line(r);
     char text[OBJECT_TEXT_SIZE];
     if (line == NULL || (size_t)what >= ARRAY_LEN(words))
-        return;
+        return NULL;
     line->what = what;
     line->kind = o->kind;
     line->session = session;
@@ -49,6 +49,7 @@ void netcfg_report_object(struct netcfg_report *r, enum netcfg_what what, uint32
     object_text(o, text);
     (void)str_format(line->text, sizeof(line->text), "%s%s%s%s%s", words[what].before, text,
                      words[what].after, why == NULL ? "" : ": ", why == NULL ? "" : why);
+    return line;
 }
 
 void netcfg_report_note(struct netcfg_report *r, const char *fmt, ...)

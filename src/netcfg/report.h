@@ -22,7 +22,8 @@ struct netcfg_line {
     enum object_kind kind;            /* 0 for NOTE */
     uint32_t session;                 /* whose it is or was; 0 none */
     char link[OBJECT_LINK_NAME_SIZE]; /* empty for NOTE */
-    char text[NETCFG_LINE_SIZE];      /* "Removed the route 100.64.0.0/10 on stile0" */
+    int64_t since_s;             /* of a leftover: when it was applied, Unix time; 0 not known */
+    char text[NETCFG_LINE_SIZE]; /* "Removed the route 100.64.0.0/10 on stile0" */
 };
 
 struct netcfg_report {
@@ -32,9 +33,9 @@ struct netcfg_report {
 };
 
 void netcfg_report_init(struct netcfg_report *r);
-/* r may be NULL. `why` is NULL, or what is put after the line. */
-void netcfg_report_object(struct netcfg_report *r, enum netcfg_what what, uint32_t session,
-                          const struct object *o, const char *why);
+/* r may be NULL. `why` is NULL, or what is put after the line. Returns the line, NULL if there was no room. */
+struct netcfg_line *netcfg_report_object(struct netcfg_report *r, enum netcfg_what what,
+                                         uint32_t session, const struct object *o, const char *why);
 PRINTF_LIKE(2, 3) void netcfg_report_note(struct netcfg_report *r, const char *fmt, ...);
 size_t netcfg_report_of(const struct netcfg_report *r, enum netcfg_what what); /* lines of it */
 

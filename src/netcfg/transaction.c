@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "netcfg/netcfg_internal.h"
 
@@ -108,7 +109,8 @@ static int check_exclusive(const struct transaction *t, const struct action *a)
 
 static int intend_addition(struct transaction *t, struct action *a)
 {
-    struct journal_origin origin = {.namespace_id = t->n->namespace_id, .session = session_of(a)};
+    struct journal_origin origin = {
+        .namespace_id = t->n->namespace_id, .session = session_of(a), .time_s = clock_wall_s()};
     memcpy(origin.boot_id, t->n->boot_id, sizeof(origin.boot_id));
     CLEANUP(buf_release) struct buf undo;
     buf_init(&undo, OBJECT_UNDO_MAX);
