@@ -1,10 +1,12 @@
 #include "netcfg/dns_file.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "netcfg/bus.h"
 #include "netcfg/file_watch.h"
 #include "netcfg/host_resolvers.h"
 #include "netcfg/object.h"
@@ -121,11 +123,36 @@ static int look_before(struct dns_file *f, const struct object *o, struct diag *
     return 0;
 }
 
+static bool resolved_runs(void)
+{
+    CLEANUP(bus_closep) struct bus *bus = NULL;
+    char owner[BUS_OWNER_SIZE];
+    return bus_open(&bus, NULL) == 0 &&
+           bus_owner(bus, "org.freedesktop.resolve1", owner, NULL) == 0;
+}
+
+/* systemd-resolved takes the servers of a resolv.conf that isn't its own for everybody's, and forgets them no more once the link
+ * to its own is back: they would be asked when we are gone. */
+static int refuse_resolveds(const struct dns_file *f, struct diag *d)
+{
+    char target[PATH_MAX], real[PATH_MAX];
+    if (f->before.kind != RESOLV_LINK ||
+        resolv_file_target(f->path, &f->before, target, sizeof(target)) < 0 ||
+        realpath(target, real) == NULL || !str_starts(real, "/run/systemd/resolve/") ||
+        !resolved_runs())
+        return 0;
+    return diag_set(d, ERR_UNSUPPORTED, 0,
+                    "systemd-resolved runs on this host and has %s: choose dns: resolved, or auto",
+                    f->path);
+}
+
 static int file_capture(struct dns_backend *b, const struct object *o, struct buf *undo,
                         struct diag *d)
 {
     struct dns_file *f = self(b);
     int err = look_before(f, o, d);
+    if (err == 0)
+        err = refuse_resolveds(f, d);
     if (err < 0)
         return err;
     err = resolv_state_encode(&f->before, undo);
