@@ -25,6 +25,12 @@ static struct slice take_word(struct slice *line)
     return word;
 }
 
+bool resolv_word_next(struct slice *line, struct slice *ret)
+{
+    *ret = take_word(line);
+    return ret->len > 0;
+}
+
 bool resolv_line_next(struct slice *text, struct resolv_line *ret)
 {
     if (text->len == 0)

@@ -42,4 +42,7 @@ struct resolv_line {
 /* Takes the next line off the text. False at its end. */
 bool resolv_line_next(struct slice *text, struct resolv_line *ret);
 
+/* Takes the next word off a line. False at its end. */
+bool resolv_word_next(struct slice *line, struct slice *ret);
+
 #endif

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -16,12 +17,13 @@
  * ours is exclusive; in Debian's all three places that the C library has for a server are filled with ours, in three spellings,
  * as equal ones would be made one: an internal name must not be asked of others when we say "failed".
  *
- * Undo bytes: version, length and name of the record, then what /etc/resolv.conf was, for the case that the program is gone by
- * then. Records are in /run, but openresolv's /etc/resolv.conf outlives a reboot: hence persistent. */
+ * Undo bytes: version, whether openresolv's directory of exclusive records was there, length and name of the record, then what
+ * /etc/resolv.conf was, for the case that the program is gone by then. Records are in /run, but openresolv's /etc/resolv.conf outlives a reboot: hence persistent. */
 
 #define UNDO_VERSION 1
 #define TEXT_MAX     ((size_t)64 * 1024)
 #define LIBC_SERVERS 3
+#define EXCLUSIVE    RESOLVCONF_DIRECTORY "/exclusive" /* made by openresolv, and left there */
 
 struct dns_resolvconf {
     struct dns_backend base;
@@ -37,6 +39,7 @@ struct dns_resolvconf {
 };
 
 struct undo {
+    bool had_exclusive;
     char name[RESOLVCONF_NAME_SIZE];
     struct resolv_state before;
 };
@@ -88,17 +91,58 @@ static int fill_servers(const struct object_dns *dns, struct buf *out)
     return err;
 }
 
-/* openresolv takes no search domain from others while ours is exclusive. */
-static int put_search(struct slice list, const char *ours, struct buf *out)
+/* Names, addresses, options and no more: openresolv evaluates what it reads as shell. */
+static bool is_plain(struct slice word)
+{
+    for (size_t i = 0; i < word.len; i++) {
+        uint8_t c = word.data[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+              c == '.' || c == '_' || c == ':' || c == '/' || (c == '-' && i > 0)))
+            return false;
+    }
+    return word.len > 0;
+}
+
+/* The plain words behind the line's keyword, each after a space. */
+static int put_words(struct slice line, struct buf *out)
+{
+    struct slice word;
+    int err = 0;
+    (void)resolv_word_next(&line, &word);
+    while (err == 0 && resolv_word_next(&line, &word))
+        if (is_plain(word))
+            err = buf_printf(out, " %.*s", (int)word.len, (const char *)word.data);
+    return err;
+}
+
+/* All that others say behind one of two keywords, as one line. */
+static int put_gathered(struct slice list, const char *ours, const char *keyword, const char *other,
+                        struct buf *out)
 {
     struct resolvconf_record record;
     struct resolv_line line;
+    CLEANUP(buf_release) struct buf words;
     int err = 0;
+    buf_init(&words, TEXT_MAX);
     while (err == 0 && resolvconf_next(&list, &record))
         while (err == 0 && !str_eq(record.name, ours) && resolv_line_next(&record.text, &line))
-            if (slice_eq_str(line.keyword, "search") || slice_eq_str(line.keyword, "domain"))
-                err = buf_printf(out, "%.*s\n", (int)line.text.len, (const char *)line.text.data);
-    return err;
+            if (slice_eq_str(line.keyword, keyword) || slice_eq_str(line.keyword, other))
+                err = put_words(line.text, &words);
+    if (err < 0 || buf_len(&words) == 0)
+        return err;
+    err = buf_put_str(out, keyword);
+    if (err == 0)
+        err = buf_put(out, buf_slice(&words));
+    return err < 0 ? err : buf_put_u8(out, '\n');
+}
+
+/* openresolv takes nothing else from others while ours is exclusive. */
+static int put_others(struct slice list, const char *ours, struct buf *out)
+{
+    int err = put_gathered(list, ours, "search", "domain", out);
+    if (err == 0)
+        err = put_gathered(list, ours, "options", "options", out);
+    return err < 0 ? err : put_gathered(list, ours, "sortlist", "sortlist", out);
 }
 
 static int record_text(const struct dns_resolvconf *r, const struct object *o, struct slice list,
@@ -110,7 +154,7 @@ static int record_text(const struct dns_resolvconf *r, const struct object *o, s
     if (err < 0)
         return err;
     return r->program.flavour == RESOLVCONF_DEBIAN ? fill_servers(&o->dns, out)
-                                                   : put_search(list, name, out);
+                                                   : put_others(list, name, out);
 }
 
 static bool find_record(struct slice list, const char *name, struct resolvconf_record *ret)
@@ -161,6 +205,8 @@ static int encode_undo(const struct undo *u, struct buf *out)
     size_t len = strlen(u->name);
     int err = buf_put_u8(out, UNDO_VERSION);
     if (err == 0)
+        err = buf_put_u8(out, u->had_exclusive ? 1 : 0);
+    if (err == 0)
         err = buf_put_u8(out, (uint8_t)len);
     if (err == 0)
         err = buf_put(out, slice_of(u->name, len));
@@ -170,9 +216,13 @@ static int encode_undo(const struct undo *u, struct buf *out)
 static int decode_undo(struct slice bytes, struct undo *ret, struct diag *d)
 {
     struct rd r = rd_init(bytes);
-    uint8_t version = rd_u8(&r);
+    uint8_t version = rd_u8(&r), had_exclusive = rd_u8(&r);
     struct slice name = rd_bytes(&r, rd_u8(&r));
-    int err = r.bad ? ERR_TRUNCATED : version != UNDO_VERSION ? ERR_UNSUPPORTED : 0;
+    int err = r.bad                     ? ERR_TRUNCATED
+              : version != UNDO_VERSION ? ERR_UNSUPPORTED
+              : had_exclusive > 1       ? ERR_FORMAT
+                                        : 0;
+    ret->had_exclusive = had_exclusive == 1;
     if (err == 0)
         err = str_copy_slice(ret->name, sizeof(ret->name), name);
     if (err == 0)
@@ -227,6 +277,7 @@ static int resolvconf_capture(struct dns_backend *b, const struct object *o, str
     if (err < 0)
         return err;
     err = record_name(o, u.name);
+    u.had_exclusive = access(EXCLUSIVE, F_OK) == 0 && !resolvconf_is_exclusive(u.name);
     if (err < 0)
         return diag_set(d, err, 0, "The interface's name \"%s\" is too long", o->link);
     err = resolv_file_read(RESOLV_CONF_PATH, &u.before, d);
@@ -368,6 +419,8 @@ static int undo_with(const struct dns_resolvconf *r, const struct object *o, con
     }
     if (err < 0)
         return err;
+    if (!u->had_exclusive)
+        (void)rmdir(EXCLUSIVE);
     *ret = any ? OBJECT_UNDONE : OBJECT_GONE;
     if (host_has_us(o))
         return diag_set(d, ERR_IO, 0,

@@ -143,23 +143,44 @@ bool resolvconf_next(struct slice *list, struct resolvconf_record *ret)
     return true;
 }
 
-/* Of files named "<number> <record>", the one with the lowest number; ours doesn't count. */
+/* Files named "<number> <record>". */
+static bool next_exclusive(DIR *dir, char ret[NAME_MAX + 1])
+{
+    const struct dirent *e;
+    while (dir != NULL && (e = readdir(dir)) != NULL)
+        if (strchr(e->d_name, ' ') != NULL && str_copy(ret, NAME_MAX + 1, e->d_name) == 0)
+            return true;
+    if (dir != NULL)
+        closedir(dir);
+    return false;
+}
+
+static const char *record_of(const char *file)
+{
+    const char *space = strchr(file, ' ');
+    return space != NULL ? space + 1 : "";
+}
+
+bool resolvconf_is_exclusive(const char *name)
+{
+    DIR *dir = opendir(RESOLVCONF_DIRECTORY "/exclusive");
+    char file[NAME_MAX + 1];
+    bool found = false;
+    while (next_exclusive(dir, file))
+        found = found || str_eq(record_of(file), name);
+    return found;
+}
+
+/* The one with the lowest number; ours doesn't count. */
 static bool find_exclusive(const char *ours, char ret[RESOLVCONF_NAME_SIZE])
 {
     DIR *dir = opendir(RESOLVCONF_DIRECTORY "/exclusive");
-    char first[NAME_MAX + 1] = "";
-    if (dir == NULL)
-        return false;
-    for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
-        const char *name = strchr(e->d_name, ' ');
-        if (name == NULL || str_eq(name + 1, ours) ||
-            (first[0] != '\0' && strcmp(e->d_name, first) >= 0))
-            continue;
-        if (str_copy(first, sizeof(first), e->d_name) < 0)
+    char file[NAME_MAX + 1], first[NAME_MAX + 1] = "";
+    while (next_exclusive(dir, file))
+        if (!str_eq(record_of(file), ours) && (first[0] == '\0' || strcmp(file, first) < 0) &&
+            str_copy(first, sizeof(first), file) < 0)
             first[0] = '\0';
-    }
-    closedir(dir);
-    return first[0] != '\0' && str_copy(ret, RESOLVCONF_NAME_SIZE, strchr(first, ' ') + 1) == 0;
+    return first[0] != '\0' && str_copy(ret, RESOLVCONF_NAME_SIZE, record_of(first)) == 0;
 }
 
 static bool is_private(const char *name)

@@ -44,6 +44,9 @@ struct resolvconf_record {
 /* Takes the next record off a list, in the order of their weight. False at its end. Pure. */
 bool resolvconf_next(struct slice *list, struct resolvconf_record *ret);
 
+/* openresolv has a record of this name among the exclusive ones. */
+bool resolvconf_is_exclusive(const char *name);
+
 /* The resolvers of all records but `ours`: of one alone that is exclusive, none of those that are private to their names. */
 void resolvconf_upstreams(const struct resolvconf *r, struct slice list, const char *ours,
                           struct resolvers *ret);
