@@ -274,7 +274,8 @@ static struct rtnl_route route_of(const struct object *o)
 
 enum standing { NOTHING, OURS, THEIRS };
 
-/* What stands where the route belongs. Ours: our tag, on our link, which still has its name. */
+/* What stands where the route belongs. Ours: our tag, on our link, which still has its name. A route outlives its link for a
+ * moment: it is as good as gone. */
 static int look_for_route(struct ops_linux *os, const struct object *o, enum standing *ret,
                           struct rtnl_route *ret_found, struct diag *d)
 {
@@ -288,9 +289,11 @@ static int look_for_route(struct ops_linux *os, const struct object *o, enum sta
     *ret = THEIRS;
     if (ret_found->protocol != RTNL_PROTOCOL || ret_found->link_index != o->link_index)
         return 0;
-    err = find_link(os, o, &link, d);
-    if (err == 0)
+    err = rtnl_link_by_index(os->rtnl, o->link_index, &link, d);
+    if (err == 0 && str_eq(link.name, o->link))
         *ret = OURS;
+    else if (err == ERR_NOTFOUND)
+        *ret = NOTHING;
     return err == ERR_NOTFOUND ? 0 : err;
 }
 

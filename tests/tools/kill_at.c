@@ -7,6 +7,7 @@
  * followed. SIGTERM and SIGINT are passed on.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,59 +20,81 @@
 #include <unistd.h>
 
 /* Reading, waiting and memory are left out: dying there is dying before the next call that counts. */
+enum kind { ALWAYS, BY_FLAGS, BY_TARGET };
+
 static const struct {
     long number;
     const char *name;
+    enum kind kind;
+    int argument; /* of the flags, or the descriptor */
 } counted[] = {
 #define COUNTED(name)                                                                              \
     {                                                                                              \
-        SYS_##name, #name                                                                          \
+        SYS_##name, #name, ALWAYS, 0                                                               \
     }
-    COUNTED(write),        COUNTED(pwrite64),
-    COUNTED(writev),       COUNTED(fsync),
-    COUNTED(fdatasync),    COUNTED(ftruncate),
-    COUNTED(openat),       COUNTED(close),
-    COUNTED(mkdirat),      COUNTED(unlinkat),
-    COUNTED(renameat2),    COUNTED(linkat),
-    COUNTED(symlinkat),    COUNTED(fchmod),
-    COUNTED(fchown),       COUNTED(fchownat),
-    COUNTED(socket),       COUNTED(bind),
-    COUNTED(listen),       COUNTED(connect),
-    COUNTED(accept4),      COUNTED(sendto),
-    COUNTED(sendmsg),      COUNTED(shutdown),
-    COUNTED(setsockopt),   COUNTED(ioctl),
-    COUNTED(fcntl),        COUNTED(flock),
-    COUNTED(clone),        COUNTED(clone3),
-    COUNTED(execve),       COUNTED(kill),
-    COUNTED(tgkill),       COUNTED(exit_group),
-    COUNTED(pidfd_open),   COUNTED(pidfd_send_signal),
-    COUNTED(setns),        COUNTED(copy_file_range),
-    COUNTED(sendfile),     COUNTED(fsetxattr),
-    COUNTED(prctl),        COUNTED(socketpair),
+#define ON_TARGET(name)                                                                            \
+    {                                                                                              \
+        SYS_##name, #name, BY_TARGET, 0                                                            \
+    }
+    COUNTED(pwrite64),
+    COUNTED(fsync),
+    COUNTED(fdatasync),
+    COUNTED(ftruncate),
+    COUNTED(mkdirat),
+    COUNTED(unlinkat),
+    COUNTED(renameat2),
+    COUNTED(linkat),
+    COUNTED(symlinkat),
+    COUNTED(fchmod),
+    COUNTED(fchown),
+    COUNTED(fchownat),
+    COUNTED(socket),
+    COUNTED(bind),
+    COUNTED(listen),
+    COUNTED(connect),
+    COUNTED(sendto),
+    COUNTED(sendmsg),
+    COUNTED(shutdown),
+    COUNTED(ioctl),
+    COUNTED(flock),
+    COUNTED(clone),
+    COUNTED(clone3),
+    COUNTED(kill),
+    COUNTED(exit_group),
+    COUNTED(pidfd_send_signal),
+    COUNTED(setns),
+    COUNTED(copy_file_range),
+    COUNTED(sendfile),
+    COUNTED(fsetxattr),
     COUNTED(memfd_create),
+    ON_TARGET(write),
+    ON_TARGET(writev),
+    ON_TARGET(close),
+    {SYS_openat, "openat", BY_FLAGS, 2},
 #ifdef SYS_rename
-    COUNTED(open),         COUNTED(rename),
-    COUNTED(unlink),       COUNTED(link),
-    COUNTED(symlink),      COUNTED(mkdir),
-    COUNTED(rmdir),        COUNTED(chmod),
-    COUNTED(fork),         COUNTED(vfork),
+    COUNTED(rename),
     COUNTED(renameat),
+    COUNTED(unlink),
+    COUNTED(link),
+    COUNTED(symlink),
+    COUNTED(mkdir),
+    COUNTED(rmdir),
+    COUNTED(chmod),
+    COUNTED(fork),
+    COUNTED(vfork),
+    {SYS_open, "open", BY_FLAGS, 1},
 #endif
 };
+
+/* What is behind a descriptor that is only read, or concerns only the process itself. */
+static const char *const idle[] = {"/proc/", "/sys/",   "/usr/",
+                                   "/lib",   "/etc/ld", "anon_inode:[event"};
 
 static pid_t child;
 
 static void pass_on(int number)
 {
     (void)kill(child, number);
-}
-
-static const char *counted_name(uint64_t number)
-{
-    for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++)
-        if ((uint64_t)counted[i].number == number)
-            return counted[i].name;
-    return NULL;
 }
 
 static void start(char **argv)
@@ -99,15 +122,39 @@ static void tell(const char *path, unsigned long count, const char *what)
         fail(path);
 }
 
+static bool is_idle(pid_t thread, uint64_t fd)
+{
+    char path[64];
+    char target[256];
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)thread, (int)fd);
+    ssize_t n = readlink(path, target, sizeof(target) - 1);
+    target[n < 0 ? 0 : n] = '\0';
+    for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++)
+        if (strncmp(target, idle[i], strlen(idle[i])) == 0)
+            return true;
+    return n < 0;
+}
+
 /* The name of the call that a thread is about to make, if it counts. */
 static const char *about_to_call(pid_t thread)
 {
     struct __ptrace_syscall_info info = {.op = PTRACE_SYSCALL_INFO_NONE};
+    size_t i = 0;
 
     if (ptrace(PTRACE_GET_SYSCALL_INFO, thread, (void *)sizeof(info), &info) < 0 ||
         info.op != PTRACE_SYSCALL_INFO_ENTRY)
         return NULL;
-    return counted_name(info.entry.nr);
+    while (i < sizeof(counted) / sizeof(counted[0]) && (uint64_t)counted[i].number != info.entry.nr)
+        i++;
+    if (i == sizeof(counted) / sizeof(counted[0]))
+        return NULL;
+    uint64_t argument = info.entry.args[counted[i].argument];
+    if (counted[i].kind == BY_FLAGS && (argument & (O_ACCMODE | O_CREAT)) == O_RDONLY)
+        return NULL;
+    if (counted[i].kind == BY_TARGET && is_idle(thread, argument))
+        return NULL;
+    return counted[i].name;
 }
 
 /* What a stopped thread is to be given when it goes on: signals are, what only tells of tracing isn't. */

@@ -57,8 +57,9 @@ class _Process:
 
 
 class Broker(_Process):
-    def __init__(self, host, options=(), env=None):
-        super().__init__(host, "broker", [STILE, "broker", *options], "root", env)
+    def __init__(self, host, options=(), env=None, before=()):
+        """before: words that go before the command, of a program that runs it."""
+        super().__init__(host, "broker", [*before, STILE, "broker", *options], "root", env)
 
     def wait_for_socket(self):
         def ready():
