@@ -86,10 +86,6 @@ static const struct {
 #endif
 };
 
-/* What is behind a descriptor that is only read, or concerns only the process itself. */
-static const char *const idle[] = {"/proc/", "/sys/",   "/usr/",
-                                   "/lib",   "/etc/ld", "anon_inode:[event"};
-
 static pid_t child;
 
 static void pass_on(int number)
@@ -122,6 +118,24 @@ static void tell(const char *path, unsigned long count, const char *what)
         fail(path);
 }
 
+/* Whether a file was opened for reading only: fdinfo(5) has the flags, in octal. */
+static bool is_read_only(pid_t thread, uint64_t fd)
+{
+    char path[64];
+    char line[64];
+    unsigned long flags = O_RDWR;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)thread, (int)fd);
+    FILE *f = fopen(path, "re");
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+        if (strncmp(line, "flags:", 6) == 0)
+            flags = strtoul(line + 6, NULL, 8);
+    if (f != NULL)
+        (void)fclose(f);
+    return (flags & O_ACCMODE) == O_RDONLY;
+}
+
+/* A descriptor that isn't there, that wakes the process itself, or of a file that is only read. */
 static bool is_idle(pid_t thread, uint64_t fd)
 {
     char path[64];
@@ -129,11 +143,12 @@ static bool is_idle(pid_t thread, uint64_t fd)
 
     (void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)thread, (int)fd);
     ssize_t n = readlink(path, target, sizeof(target) - 1);
-    target[n < 0 ? 0 : n] = '\0';
-    for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++)
-        if (strncmp(target, idle[i], strlen(idle[i])) == 0)
-            return true;
-    return n < 0;
+    if (n < 0)
+        return true;
+    target[n] = '\0';
+    if (target[0] == '/')
+        return is_read_only(thread, fd);
+    return strncmp(target, "anon_inode:[event", strlen("anon_inode:[event")) == 0;
 }
 
 /* The name of the call that a thread is about to make, if it counts. */
