@@ -9,6 +9,7 @@
 #   DIR/networkmanager/    network-manager, with the libraries it needs
 #   DIR/resolvconf/        Debian's resolvconf
 #   DIR/openresolv/        openresolv
+#   DIR/openssh/           openssh-server: the server of a test, for ssh
 #
 # DIR is $STILE_CACHE/daemons, else ~/.cache/stile/daemons. Each tree is a root directory of merged-/usr form: usr/ and etc/ (and
 # var/), with lib, bin and sbin moved below usr. So a test, in a mount namespace of its own, lays a whole one over the machine's:
@@ -24,7 +25,7 @@ set -euo pipefail
 
 # Raised when the lists below, or how trees are made, change: old caches are then made anew.
 LAYOUT=1
-TREES=(resolved networkmanager resolvconf openresolv)
+TREES=(resolved networkmanager resolvconf openresolv openssh)
 
 packages() {
     case $1 in
@@ -32,6 +33,7 @@ packages() {
     networkmanager)
         echo network-manager libnm0 libndp0 libmm-glib0 libbluetooth3 libnewt0.52 libteamdctl0 libcurl3-gnutls libpsl5 libjansson4
         ;;
+    openssh) echo openssh-server openssh-sftp-server libwrap0 ;;
     *) echo "$1" ;;
     esac
 }
@@ -41,6 +43,7 @@ programs() {
     case $1 in
     resolved) echo usr/lib/systemd/systemd-resolved usr/bin/resolvectl ;;
     networkmanager) echo usr/sbin/NetworkManager usr/bin/nmcli ;;
+    openssh) echo usr/sbin/sshd ;;
     *) echo usr/sbin/resolvconf ;;
     esac
 }

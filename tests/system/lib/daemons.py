@@ -9,7 +9,7 @@ from common.process import Failed, Skip, wait_until
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "scripts", "test-daemons.sh")
 TREES = {"file": [], "resolved": ["resolved"], "networkmanager": ["networkmanager"], "resolvconf": ["resolvconf"],
-         "openresolv": ["openresolv"], "networkmanager+resolved": ["networkmanager", "resolved"]}
+         "openresolv": ["openresolv"], "networkmanager+resolved": ["networkmanager", "resolved"], "openssh": ["openssh"]}
 
 # NetworkManager manages what the host is given, and nothing that stile makes unless it likes to.
 NM_CONF = """\

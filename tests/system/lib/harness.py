@@ -4,5 +4,10 @@ from common.harness import run_tests
 from lib.lan import Lan
 
 
-def main(file, *tests, **lan_options):
-    run_tests(file, tests, lambda: Lan(**lan_options), programs=("dnsmasq", "dig", "openssl", "dbus-daemon"), root_only=True)
+def main(file, *tests, prepare=lambda lan: None, **lan_options):
+    """prepare: what all tests need, done once."""
+    def make():
+        lan = Lan(**lan_options)
+        prepare(lan)
+        return lan
+    run_tests(file, tests, make, programs=("dnsmasq", "dig", "openssl", "dbus-daemon"), root_only=True)

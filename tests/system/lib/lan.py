@@ -20,6 +20,7 @@ import subprocess
 import sys
 
 from common.process import CLONE_NEWNET, PYTHON, Failed, Result, Skip, before_exec, finish, wait_until
+from lib import daemons
 from lib.host import Host
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -247,6 +248,25 @@ class Lan:
                                   "fsync=off", "-c", "shared_buffers=16MB"],
                      ["psql", "-X", "-h", SERVERS, "-U", "postgres", "-c", f"create table secret as select '{word}' as word"],
                      uid=65534)
+
+    def start_sshd(self):
+        """A real sshd of root's among the servers; the private key that logs in there."""
+        sshd = shutil.which("sshd") or os.path.join(daemons.trees("openssh")[0], "usr", "sbin", "sshd")
+        path = self._server_dir("sshd", 0)
+        for name in ("host", "user"):
+            self.command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", os.path.join(path, name))
+        os.makedirs("/run/sshd", 0o755, exist_ok=True)
+        with open("/etc/passwd", encoding="utf-8") as file, open(os.path.join(path, "passwd"), "w", encoding="utf-8") as own:
+            own.write(file.read() + "sshd:x:983:65534::/run/sshd:/usr/sbin/nologin\n")
+        with open(os.path.join(path, "conf"), "w", encoding="ascii") as file:
+            file.write(f"ListenAddress {SERVERS}:22\nHostKey {path}/host\nAuthorizedKeysFile {path}/user.pub\nStrictModes no\n"
+                       "PidFile none\nUsePAM no\n")
+        libraries = os.path.join(os.path.dirname(sshd), "..", "lib", "x86_64-linux-gnu")
+        self._server("sshd.out", ["unshare", "--mount", "sh", "-c",
+                                  f"mount --bind {path}/passwd /etc/passwd && LD_LIBRARY_PATH={libraries} exec {sshd} -D -e -f {path}/conf"],
+                     ["ssh-keyscan", "-T", "2", SERVERS])
+        with open(os.path.join(path, "user"), encoding="ascii") as file:
+            return file.read()
 
     # ---- hosts ----
 

@@ -120,7 +120,10 @@ def files():
         for path, directories, names in os.walk(tree):
             for name in sorted(directories + names):
                 full = os.path.join(path, name)
-                if not any(full == own or full.startswith(own + "/") for own in OWN_FILES):
+                own = any(full == own or full.startswith(own + "/") for own in OWN_FILES)
+                # openresolv makes its directories when it needs them, and keeps them.
+                empty = tree == "/run/resolvconf" and os.path.isdir(full) and not os.listdir(full)
+                if not own and not empty:
                     lines.append(describe(full))
     return lines
 
