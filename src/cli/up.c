@@ -17,6 +17,7 @@
 #include "cli/run.h"
 #include "cli/up_log.h"
 #include "cli/up_view.h"
+#include "diag/watcher.h"
 #include "loop/timer.h"
 #include "platform/background.h"
 #include "platform/signals.h"
@@ -32,6 +33,7 @@ struct up {
     struct system_session *session;
     struct up_view view;
     struct up_log *log; /* in the background */
+    struct watcher *watcher;
     struct timer progress;
     uv_poll_t signals;
     int signal_fd;
@@ -115,6 +117,14 @@ static void on_up(void *arg, const struct system_session_info *info)
     if (!u->at_login)
         autostart_set(&u->home, u->cli);
     go_to_background(u);
+    watcher_check(u->watcher);
+}
+
+static void on_network(void *arg)
+{
+    struct up *u = arg;
+    if (system_session_is_up(u->session))
+        watcher_check(u->watcher);
 }
 
 static void on_change(void *arg)
@@ -159,6 +169,7 @@ static const struct system_session_events events = {.on_up = on_up,
                                                     .on_connection = on_connection,
                                                     .on_notice = on_notice,
                                                     .on_waiting = on_waiting,
+                                                    .on_network = on_network,
                                                     .on_over = on_over};
 
 static void on_progress(void *arg)
@@ -239,6 +250,14 @@ static int watch_signals(struct up *u, struct diag *d)
     return 0;
 }
 
+static int start_watcher(struct up *u, struct diag *d)
+{
+    const struct watcher_config config = {
+        .loop = &u->loop, .home = u->cli->home, .show = on_notice, .arg = u};
+    int r = watcher_new(&config, &u->watcher);
+    return r < 0 ? diag_set(d, r, 0, "Failed to prepare the diagnosis: %s", err_text(r)) : 0;
+}
+
 static int start(struct up *u, struct diag *d)
 {
     struct system_session_config config = {
@@ -251,6 +270,8 @@ static int start(struct up *u, struct diag *d)
     warn_of_users(u->cli);
     int r = watch_signals(u, d);
     if (r == 0)
+        r = start_watcher(u, d);
+    if (r == 0)
         r = system_session_new(&u->loop, &config, &events, u, &u->session, d);
     if (r == 0)
         timer_start(&u->progress, PROGRESS_MS);
@@ -260,6 +281,7 @@ static int start(struct up *u, struct diag *d)
 static void release(struct up *u)
 {
     system_session_free(u->session);
+    watcher_free(u->watcher);
     up_log_free(u->log);
     timer_close(&u->progress, NULL);
     if (u->signals.data != NULL)

@@ -80,14 +80,23 @@ static void say_link(struct judge *j, const struct resolved_domain *d)
                      link);
 }
 
-static void judge_resolved(struct judge *j)
+/* The domain of another link that is as long as ours or longer: its servers are asked too, or alone. NULL: none. */
+static const struct resolved_domain *rival(const struct judge *j)
 {
     const struct resolved_domain *ours = best_domain(j, true);
     const struct resolved_domain *other = best_domain(j, false);
-    struct dns_verdict *v = j->v;
     size_t our_length = ours != NULL ? strlen(ours->domain) : 0;
+    bool wins = other != NULL && other->domain[0] != '\0' && strlen(other->domain) >= our_length;
+    return wins ? other : NULL;
+}
+
+static void judge_resolved(struct judge *j)
+{
+    const struct resolved_domain *ours = best_domain(j, true);
+    const struct resolved_domain *other = rival(j);
+    struct dns_verdict *v = j->v;
     v->kind = VERDICT_NOT_ASKED;
-    if (other != NULL && other->domain[0] != '\0' && strlen(other->domain) >= our_length) {
+    if (other != NULL) {
         say_link(j, other);
     } else if (ours == NULL || ours->domain[0] == '\0') {
         (void)str_format(v->why, sizeof(v->why),
@@ -231,7 +240,12 @@ static void judge_unanswered(struct judge *j, enum dns_verdict_kind kind, const 
     const struct dns_probe *p = j->p;
     bool we_answer =
         p->direct[j->family][DNS_UDP] == DNS_OURS || p->direct[j->family][DNS_TCP] == DNS_OURS;
+    bool by_resolved = resolver_uses_resolved(&j->f->host.resolver);
     struct dns_verdict *v = j->v;
+    if (we_answer && by_resolved && rival(j) != NULL) {
+        say_link(j, rival(j));
+        return;
+    }
     v->kind = kind;
     (void)str_format(v->why, sizeof(v->why), "the system's resolver %s for a name in %s%s", what,
                      p->zone,
@@ -239,7 +253,7 @@ static void judge_unanswered(struct judge *j, enum dns_verdict_kind kind, const 
                                : "; stile's DNS server doesn't answer either");
     if (!we_answer)
         (void)str_format(v->remedy, sizeof(v->remedy), REMEDY_RESTART);
-    else if (resolver_uses_resolved(&j->f->host.resolver))
+    else if (by_resolved)
         (void)str_format(v->remedy, sizeof(v->remedy),
                          "Look at systemd-resolved: resolvectl status (is DNSSEC or DNS over TLS "
                          "forced?), journalctl -u systemd-resolved");

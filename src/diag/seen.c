@@ -50,7 +50,7 @@ static void take_all(struct seen *s, const struct findings found[CHECKS_COUNT],
                      enum severity severity, seen_tell_fn *tell, void *arg)
 {
     for (size_t check = 0; check < CHECKS_COUNT; check++)
-        for (size_t i = 0; i < found[check].count; i++)
+        for (size_t i = 0; i < found[check].count && checks[check] != &check_run; i++)
             if (found[check].items[i].severity == severity)
                 take(s, check, &found[check].items[i], tell, arg);
 }

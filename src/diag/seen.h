@@ -22,7 +22,8 @@ void seen_init(struct seen *s); /* allocates nothing */
 void seen_release(struct seen *s);
 
 /* A run's findings, of each check. What is new and isn't "ok" is told, problems first; then what has gone. A check without any
- * finding could not be made: what was known of it stays. */
+ * finding could not be made: what was known of it stays. What `stile run` would need isn't told: this is for a session of the
+ * service's. */
 void seen_update(struct seen *s, const struct findings found[CHECKS_COUNT], seen_tell_fn *tell,
                  void *arg);
 

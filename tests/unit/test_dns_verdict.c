@@ -127,6 +127,9 @@ static void silence_and_errors_are_told_apart_and_say_whether_we_answer(void **s
     struct made_up *m = *state;
     host_says(m, DNS_SILENT, NULL);
     check(m, VERDICT_TIMEOUT, "", "though stile's DNS server answers");
+    made_up_domain(m, "wg0", "corp.example"); /* whose servers are silent */
+    check(m, VERDICT_HIJACKED, "wg0 (corp.example in systemd-resolved)", "");
+    m->f.host.resolver.domain_count--;
     m->probe.direct[0][DNS_UDP] = m->probe.direct[0][DNS_TCP] = DNS_SILENT;
     check(m, VERDICT_TIMEOUT, "", "doesn't answer either");
     host_says(m, DNS_FAILED, NULL);
