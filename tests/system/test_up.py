@@ -12,11 +12,6 @@ from common.process import Failed, alive, wait_until
 ECHO = "echo.a.stile.test"
 
 
-def configure_by_hand(host, address="100.64.0.2"):
-    """What back-end "none" asks the administrator to do."""
-    host.write("/etc/resolv.conf", f"nameserver {address}\nnameserver 192.0.2.1\n")
-
-
 ALLOW = "allow_ranges: [10.0.0.0/8]\n"
 
 
@@ -25,9 +20,8 @@ def start(lan, *options, clusters=("a",), config="", **how):
     host = lan.host(**how)
     for cluster in clusters:
         host.log_in("alice", cluster)
-    host.start_broker("--dns", "none", config=config)
+    host.start_broker(config=config)
     up = host.up("alice", *options)
-    configure_by_hand(host)
     return host, up
 
 
@@ -51,6 +45,36 @@ def programs_of_the_host_reach_apps_by_name(lan):
     assert re.search(r"CLUSTER +PROFILE +USER +ZONES +RANGE +UNTIL\na +a +alice +a.stile.test +100.64.0.0/10 ", up.out()), up.out()
 
 
+def with_each_owner_of_resolv_conf_names_are_found_and_the_host_is_put_back(lan):
+    for dns in ("file", "resolved", "networkmanager", "networkmanager+resolved", "resolvconf", "openresolv"):
+        host = lan.host(dns=dns)
+        host.log_in("alice", "a")
+        host.start_broker()
+        before = host.settle()
+        up = host.up("alice")
+        assert echoes(host) == "hello", (dns, up.status())
+        assert "198.51.100.77" in host.check("getent", "ahosts", "outside.test"), dns
+        assert up.kill(signal.SIGINT) == 0
+        host.assert_restored(before)
+        assert "198.51.100.77" in host.check("getent", "ahosts", "outside.test"), dns
+        host.stop()
+
+
+def with_the_back_end_none_the_person_is_told_what_to_configure(lan):
+    host = lan.host()
+    host.log_in("alice", "a")
+    host.start_broker("--dns", "none")
+    before = host.read("/etc/resolv.conf")
+    up = host.up("alice")
+    assert "100.64.0.2" in up.out() and "a.stile.test" in up.out(), up.out()
+    assert host.read("/etc/resolv.conf") == before
+    assert up.kill(signal.SIGINT) == 0
+    host.write("/etc/resolv.conf", "nameserver 100.64.0.2\nnameserver 192.0.2.1\n")
+    up = host.up("alice")  # told by hand to ask us: that is no resolver in the way of the range
+    assert up.status()["ipv4_ranges"] == ["100.64.0.0/10"], up.status()
+    assert echoes(host) == "hello"
+
+
 def dns_answers_whoever_asks(lan):
     host, _ = start(lan)
     addresses = set()
@@ -65,7 +89,7 @@ def dns_answers_whoever_asks(lan):
 def ctrl_c_puts_the_host_back(lan):
     host = lan.host()
     host.log_in("alice", "a")
-    host.start_broker("--dns", "none")
+    host.start_broker()
     before = host.settle()
     up = host.up("alice")
     assert host.command("ip", "link", "show", "stile0").status == 0
@@ -92,7 +116,7 @@ def a_second_one_is_told_that_it_is_up(lan):
     assert out.status == 1 and "Already up, with pid" in out.err and "stile down" in out.err, out
     assert echoes(host) == "hello"
     status = up.status()
-    assert status["state"] == "up" and status["interface"] == "stile0" and status["dns_backend"] == "none", status
+    assert status["state"] == "up" and status["interface"] == "stile0" and status["dns_backend"] == "file", status
 
 
 def open_connections_end_with_the_session_and_are_recorded(lan):
@@ -118,14 +142,14 @@ def without_a_broker_the_remedy_is_told(lan):
 def who_is_not_allowed_is_told(lan):
     host = lan.host()
     host.log_in("carol", "a", as_name="alice")
-    host.start_broker("--dns", "none")
+    host.start_broker()
     out = host.stile("up", user="carol")
     assert out.status == 1 and "/etc/stile/broker.yaml" in out.err, out
 
 
 def without_a_log_in_it_waits_and_follows_log_in_and_log_out(lan):
     host = lan.host()
-    host.start_broker("--dns", "none")
+    host.start_broker()
     before = host.settle()
     up = host.up("alice", wait=False)
     wait_until(lambda: "Waiting for a log-in" in up.out(), "it waits")
@@ -133,7 +157,6 @@ def without_a_log_in_it_waits_and_follows_log_in_and_log_out(lan):
     host.assert_restored(before, 0)
     host.log_in("alice", "a")
     up.wait_up()
-    configure_by_hand(host)
     assert echoes(host) == "hello"
     host.log_in("alice", "b")
     wait_until(lambda: echoes(host, "echo.b.stile.test") == "hello", "the second cluster's zone is served")
@@ -159,12 +182,11 @@ def a_range_in_use_is_passed_over_and_told(lan):
     host.check("ip", "link", "add", "tailscale0", "type", "bridge")
     host.check("ip", "link", "set", "tailscale0", "up")
     host.check("ip", "route", "add", "100.64.0.0/10", "dev", "tailscale0")
-    host.start_broker("--dns", "none", config="ranges: [198.18.0.0/15, 10.213.0.0/16]\nallow_ranges: [10.0.0.0/8, 198.18.0.0/15]\n")
+    host.start_broker(config="ranges: [198.18.0.0/15, 10.213.0.0/16]\nallow_ranges: [10.0.0.0/8, 198.18.0.0/15]\n")
     up = host.up("alice")
     assert up.status()["ipv4_ranges"] == ["198.18.0.0/15"], up.status()
     assert "tailscale0" in up.out() and "198.18.0.0/15" in up.out(), up.out()
     assert "tailscale0" in up.status()["detail"]
-    configure_by_hand(host, "198.18.0.2")
     assert echoes(host) == "hello"
     assert host.down().status == 0
     host.check("ip", "route", "add", "198.18.5.0/24", "dev", "tailscale0")
@@ -233,7 +255,7 @@ def a_broker_that_is_away_for_long_is_told_once(lan):
     time.sleep(2)
     assert up.out().count("as soon as it can") == 1, up.out()
     assert up.process.poll() is None
-    host.start_broker("--dns", "none")
+    host.start_broker()
     up_again(up)
     wait_until(lambda: echoes(host) == "hello", "apps are reached again")
     assert up.kill(signal.SIGINT) == 0
@@ -242,13 +264,12 @@ def a_broker_that_is_away_for_long_is_told_once(lan):
 def in_the_background_it_goes_on_alone(lan):
     host = lan.host()
     host.log_in("alice", "a")
-    host.start_broker("--dns", "none")
+    host.start_broker()
     begin = time.monotonic()
     out = host.stile("up", "--background", "--mtu", "1400")
     assert out.status == 0 and "a.stile.test" in out.out, out
     assert time.monotonic() - begin < 8
     assert "mtu 1400" in host.check("ip", "link", "show", "stile0")
-    configure_by_hand(host)
     assert echoes(host) == "hello"
     log = "/home/alice/.config/stile/up.log"
     wait_until(lambda: ECHO in host.read(log), "the log has the connection")
@@ -269,7 +290,7 @@ def at_log_in_it_starts_with_the_same_options_until_down(lan):
     up = host.up("alice", "--at-login", wait=False)
     time.sleep(1)
     assert up.process.poll() is None, up.messages()  # it waits for the broker
-    host.start_broker("--dns", "none", config=ALLOW)
+    host.start_broker(config=ALLOW)
     status = up.wait_up(20)
     assert status["ipv4_ranges"] == ["10.200.0.0/16"] and status["dns_zones"] == ["a.stile.test"], status
     out = host.down()
@@ -290,11 +311,8 @@ def events_are_json_lines(lan):
 
 def one_family_alone_if_asked_for(lan):
     host, up = start(lan, "--ipv6-only", families=(4, 6))
-    status = up.status()
     assert host.command("ip", "-4", "-o", "addr", "show", "dev", "stile0").out == ""
     assert host.command("ip", "-6", "-o", "addr", "show", "dev", "stile0", "scope", "global").out != ""
-    prefix = status["ipv6_prefix"].partition("/")[0]
-    configure_by_hand(host, prefix + "2")
     assert ":" in host.program().call("resolve", name=ECHO)[0]
     assert echoes(host) == "hello"
 
@@ -310,7 +328,7 @@ def status_shows_the_session_and_the_service(lan):
     host, _ = start(lan)
     out = host.stile("status").out
     assert re.search(r"stile0 +100.64.0.0/10 +fd\S+::/48 +the host", out), out
-    assert re.search(r"Service: version \S+, pid \d+, since .*DNS by none, 1 of all users' sessions", out), out
+    assert re.search(r"Service: version \S+, pid \d+, since .*DNS by file, 1 of all users' sessions", out), out
     service = host.stile("status", "--json").json()["service"]
     assert service["running"] and service["sessions"] == 1, service
 
