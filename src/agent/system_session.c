@@ -257,6 +257,8 @@ static void on_broker_event(void *arg, const struct broker_event *e)
         break;
     case BROKER_EVENT_STOPPING:
         lost(s, "The broker was stopped");
+        break;
+    case BROKER_EVENT_RESTORED:
         if (s->serving)
             agent_end_engine(s->agent);
         break;
@@ -285,7 +287,7 @@ static void on_stopped(void *arg, const union broker_message *answer, int fd UNU
     settle(s);
 }
 
-/* The broker puts the host back and the engine tells how connections ended, at the same time. */
+/* The broker puts the host back (BROKER_EVENT_RESTORED); then the engine tells how connections ended, and ends. */
 void system_session_ask_stop(struct system_session *s)
 {
     union broker_message m;
@@ -293,7 +295,7 @@ void system_session_ask_stop(struct system_session *s)
     broker_message_init(&m, BROKER_STOP);
     if (s->client == NULL || broker_client_request(s->client, &m, NULL, 0, on_stopped, s) < 0)
         s->stopped = true;
-    if (s->serving)
+    if (s->stopped && s->serving)
         agent_end_engine(s->agent);
     settle(s);
 }

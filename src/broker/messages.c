@@ -167,7 +167,7 @@ static bool event_ok(const union broker_message *m)
 {
     const struct broker_event *e = &m->event;
     if (e->header.id != 0 || e->zero != 0 || e->kind < BROKER_EVENT_REPAIRED ||
-        e->kind > BROKER_EVENT_STOPPING || !text_ok(e->text, sizeof(e->text)))
+        e->kind > BROKER_EVENT_RESTORED || !text_ok(e->text, sizeof(e->text)))
         return false;
     return e->kind == BROKER_EVENT_RESOLVERS ? resolvers_ok(&e->resolvers)
                                              : zeros(&e->resolvers, sizeof(e->resolvers));

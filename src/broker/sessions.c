@@ -108,6 +108,8 @@ static void on_host_ended(void *arg, const struct host_outcome *o)
         finish(s);
     } else {
         timer_start(&s->timer, GRACE_MS);
+        if (s->arg != NULL)
+            s->events.on_event(s->arg, BROKER_EVENT_RESTORED, "", NULL);
     }
 }
 

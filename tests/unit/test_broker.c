@@ -39,7 +39,11 @@ static void test_engine_runs_as_its_own_uid_with_nothing_but_what_it_is_given(vo
     assert_int_equal(r.device.uids[1], 4242);
     assert_int_equal(r.device.mtu, 9000);
     assert_string_equal(r.device.interface_name, "stile0");
+    /* The host first, then the engine, then the answer. */
     assert_int_equal(caller_ask(&c, BROKER_STOP, &m), 0);
+    assert_int_equal(m.header.type, BROKER_EVENT);
+    assert_int_equal(m.event.kind, BROKER_EVENT_RESTORED);
+    assert_int_equal(caller_recv(c.sock, &m), 0);
     assert_int_equal(m.header.type, BROKER_STOPPED);
     assert_true(link_goes("stile0"));
     caller_close(&c);
