@@ -253,7 +253,7 @@ static int watch_signals(struct up *u, struct diag *d)
 static int start_watcher(struct up *u, struct diag *d)
 {
     const struct watcher_config config = {
-        .loop = &u->loop, .home = u->cli->home, .show = on_notice, .arg = u};
+        .loop = &u->loop, .home = u->home.root.path, .show = on_notice, .arg = u};
     int r = watcher_new(&config, &u->watcher);
     return r < 0 ? diag_set(d, r, 0, "Failed to prepare the diagnosis: %s", err_text(r)) : 0;
 }
