@@ -1,0 +1,257 @@
+#!/usr/bin/python3
+"""The whole way from `stile up` to a name that resolves, for each way a host keeps its resolver, with the real daemons: programs ask
+for apps' names and for others, the host's own resolvers change, daemons are restarted, everything is killed; and at the end the host
+is as it was."""
+
+import os
+import re
+import signal
+import subprocess
+
+from lib import daemons
+from lib.harness import main
+from lib.lan import DIR
+from common.process import Failed, wait_until
+
+APP = "echo.a.stile.test"
+OUTSIDE = "198.51.100.77"
+SECOND, SECOND_ADDRESS = "192.0.2.3", "198.51.100.99"
+RESOLV_CONF = "/etc/resolv.conf"
+
+
+# ---- one way of each host: what is expected, and how its administrator changes it ----
+
+class Way:
+    """dns: the kind of host (host.py); backend: what `auto` must find there."""
+    dns = backend = None
+    per_zone = False
+
+    def prepare(self, host):
+        """What is as it will be from the first day on."""
+
+    def change(self, host, address):
+        """The host's resolver is another one from now on."""
+        raise NotImplementedError
+
+    def disturb(self, host):
+        """What else happens to it in a day: its daemon is restarted."""
+
+
+class File(Way):
+    dns = backend = "file"
+
+    def change(self, host, address):
+        """As a DHCP client's script does."""
+        host.check("sh", "-c", f"echo nameserver {address} >/etc/resolv.conf.new && mv /etc/resolv.conf.new /etc/resolv.conf")
+
+    def disturb(self, host):
+        host.check("sh", "-c", "cat /etc/resolv.conf >/dev/null; touch /etc/resolv.conf /etc/unrelated; rm /etc/unrelated")
+
+
+class Resolved(Way):
+    dns = backend = "resolved"
+    per_zone = True
+
+    def change(self, host, address):
+        host.check("resolvectl", "dns", "eth0", address)
+
+    def disturb(self, host):
+        host.resolved.send_signal(signal.SIGTERM)
+        host.resolved.wait()
+        daemons.run_resolved(host)
+
+
+class NetworkManager(Way):
+    dns = backend = "networkmanager"
+
+    def prepare(self, host):
+        """It keeps its state in a file from its first end on."""
+        self.disturb(host)
+
+    def change(self, host, address):
+        host.check("nmcli", "connection", "modify", "lan", "ipv4.dns", address, "ipv6.dns", "", "ipv6.ignore-auto-dns", "yes")
+        host.check("nmcli", "device", "reapply", "eth0")
+
+    def disturb(self, host):
+        host.networkmanager.send_signal(signal.SIGTERM)
+        host.networkmanager.wait()
+        daemons.run_networkmanager(host)
+
+
+class Both(NetworkManager):
+    dns, backend = "networkmanager+resolved", "resolved"
+    per_zone = True
+
+
+class Resolvconf(Way):
+    dns, backend = "resolvconf", "resolvconf"
+
+    def change(self, host, address):
+        host.check("resolvconf", "-a", "eth0", text=f"nameserver {address}\n")
+
+    def disturb(self, host):
+        host.check("resolvconf", "-u")
+
+
+class Openresolv(Resolvconf):
+    dns = "openresolv"
+
+
+# ---- what is asked of each ----
+
+def resolves(host, name, address, family="ahostsv4"):
+    done = host.command("getent", family, name)
+    return done.status == 0 and any(re.match(address, word) for word in done.out.split())
+
+
+def app_resolves(host):
+    return resolves(host, APP, r"100\.")
+
+
+def second_resolver(lan):
+    """Another resolver of the LAN, whose answers differ."""
+    lan.command("ip", "addr", "add", f"{SECOND}/24", "dev", "lan")
+    process = lan.spawn(["dnsmasq", "--keep-in-foreground", "--user=", "--group=", "--conf-file=/dev/null", "--pid-file=",
+                         "--no-resolv", "--no-hosts", "--bind-interfaces", f"--listen-address={SECOND}", "--local=/test/",
+                         f"--address=/outside.test/{SECOND_ADDRESS}", "--host-record=gw-a.lan.test,192.0.2.1"],
+                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    lan.processes.append(process)
+    wait_until(lambda: SECOND_ADDRESS in lan.command("dig", "+short", "+tries=1", "+time=1", f"@{SECOND}", "outside.test").out,
+               "the second resolver")
+    return process
+
+
+def start(lan, way, **how):
+    host = lan.host(dns=way.dns, **how)
+    host.log_in("alice", "a")
+    way.prepare(host)
+    host.start_broker()
+    before = host.settle()
+    up = host.up("alice")
+    status = up.status()
+    assert status["dns_backend"] == way.backend, status
+    wait_until(lambda: app_resolves(host), f"{APP} resolves through {way.backend}")
+    return host, up, before
+
+
+def programs_reach_apps_and_outside_names(lan, way):
+    if not os.path.exists(os.path.join(DIR, "nginx")):
+        lan.start_nginx("stile")
+    host, up, before = start(lan, way)
+    assert resolves(host, APP, "fd", "ahostsv6")
+    assert resolves(host, "outside.test", OUTSIDE)
+    for name, answer in ((APP, "100."), ("outside.test", OUTSIDE)):
+        for how in ((), ("+tcp",)):
+            out = host.check("dig", "+short", "+time=3", *how, name)
+            assert out.startswith(answer), (name, how, out)
+    # (IPv4's range isn't one reverse zone: a resolver that is told zones can't be told it.)
+    for family in ("AAAA",) if way.per_zone else ("A", "AAAA"):
+        address = host.check("dig", "+short", APP, family).strip()
+        assert APP in host.check("dig", "+short", "-x", address), address
+    page = host.as_user("alice", "curl", "-sS", "-m", "10", "http://web.a.stile.test/")
+    assert page.status == 0 and "stile from nginx" in page.out, page
+    # No app's name has left the host, even if it doesn't exist.
+    host.command("getent", "ahosts", "nothing.a.stile.test")
+    assert not lan.asked(APP) and not lan.asked("web.a.stile.test")
+    assert up.kill(signal.SIGINT) == 0
+    host.assert_restored(before)
+    assert resolves(host, "outside.test", OUTSIDE)
+    assert not app_resolves(host)
+
+
+def another_resolver_is_followed(lan, way):
+    host, up, _ = start(lan, way)
+    second = second_resolver(lan)
+    try:
+        way.change(host, SECOND)
+        wait_until(lambda: resolves(host, "outside.test", SECOND_ADDRESS), "the new resolver is asked")
+        wait_until(lambda: app_resolves(host), "apps' names resolve")
+        up.kill(signal.SIGINT)
+        wait_until(lambda: resolves(host, "outside.test", SECOND_ADDRESS), "the new resolver stays")
+        assert not app_resolves(host)
+        assert "100.64.0.2" not in host.check("cat", RESOLV_CONF)
+    finally:
+        second.kill()
+        second.wait()
+
+
+def its_daemon_may_be_restarted(lan, way):
+    host, up, before = start(lan, way)
+    way.disturb(host)
+    wait_until(lambda: app_resolves(host), "apps' names resolve again")
+    wait_until(lambda: resolves(host, "outside.test", OUTSIDE), "outside names resolve again")
+    up.kill(signal.SIGINT)
+    if way.dns == "resolved":
+        # What a restart loses of others' settings is not for us to bring back.
+        host.check("resolvectl", "dns", "eth0", *host.resolvers())
+        host.check("resolvectl", "default-route", "eth0", "yes")
+    host.assert_restored(before)
+
+
+def all_is_killed_and_the_next_broker_puts_it_back(lan, way):
+    host, up, before = start(lan, way)
+    for pid in (host.broker.process.pid, host.broker.proper(), up.process.pid):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    host.broker.process.wait()
+    up.process.wait()
+    host.start_broker()
+    host.assert_restored(before, 10)
+    assert resolves(host, "outside.test", OUTSIDE)
+    assert host.broker.stop() == 0
+    host.assert_restored(before)
+
+
+def by_hand(lan):
+    """dns: none. The person is told what to configure, and nothing is touched."""
+    host = lan.host()
+    host.log_in("alice", "a")
+    host.start_broker("--dns", "none")
+    before = host.read(RESOLV_CONF)
+    up = host.up("alice")
+    wait_until(lambda: "let your resolver ask 100.64.0.2" in up.out() + up.messages(), "it is said what to configure")
+    assert "a.stile.test" in up.out() + up.messages()
+    assert host.read(RESOLV_CONF) == before and not app_resolves(host)
+    host.write(RESOLV_CONF, "nameserver 100.64.0.2\n")
+    assert app_resolves(host) and resolves(host, "outside.test", OUTSIDE)
+    up.kill(signal.SIGINT)
+
+
+def a_fight_for_the_file_ends(lan):
+    """Someone who writes the file again and again is left alone, and it is said once."""
+    host, up, _ = start(lan, File())
+    for number in range(8):
+        File().change(host, f"192.0.2.{40 + number}")
+        try:
+            wait_until(lambda: "100.64.0.2" in host.read(RESOLV_CONF), "it is taken over", 2)
+        except Failed:
+            assert number >= 2, number
+            break
+    else:
+        raise Failed("it was taken over each time")
+    theirs = host.read(RESOLV_CONF)
+    assert theirs == f"nameserver 192.0.2.{40 + number}\n", theirs
+    wait_until(lambda: "left alone" in (up.out() + up.messages() + host.broker.messages()).lower(), "it is said")
+    up.kill(signal.SIGINT)
+    assert host.read(RESOLV_CONF) == theirs
+
+
+def of_each(test, ways):
+    """One test for each way, with a name of its own."""
+    tests = []
+    for way in ways:
+        def one(lan, way=way):
+            test(lan, way())
+        one.__name__ = f"{way.dns.replace('+', '_and_')}: {test.__name__}"
+        tests.append(one)
+    return tests
+
+
+WAYS = [File, Resolved, Both, Resolvconf, Openresolv]
+
+if __name__ == "__main__":
+    main(__file__, *of_each(programs_reach_apps_and_outside_names, WAYS), *of_each(another_resolver_is_followed, WAYS),
+         *of_each(its_daemon_may_be_restarted, WAYS), *of_each(all_is_killed_and_the_next_broker_puts_it_back, WAYS),
+         by_hand, a_fight_for_the_file_ends, clusters=("a",))
