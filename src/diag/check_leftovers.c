@@ -4,9 +4,6 @@
 #include "base/str.h"
 #include "diag/check.h"
 
-/* Begins our own lines there, see netcfg/resolv_text.h. */
-#define RESOLV_CONF_MARKER "#stile: "
-
 #define REMEDY_CLEANUP "Remove it with: stile cleanup, as root if no service runs"
 
 /* Sessions of other users aren't told to an ordinary one: then a link may be theirs. */
@@ -78,9 +75,8 @@ static void judge_routes(const struct facts *f, struct findings *ret)
 /* While a session is there, its back-end may well have written it. */
 static void judge_resolv_conf(const struct facts *f, struct findings *ret)
 {
-    struct slice text = f->host.resolver.resolv_conf;
-    if (facts_up_session(f) != NULL || text.len == 0 ||
-        memmem(text.data, text.len, RESOLV_CONF_MARKER, sizeof(RESOLV_CONF_MARKER) - 1) == NULL)
+    if (facts_up_session(f) != NULL || f->broker.status.session_count > 0 ||
+        !resolver_was_written_by_stile(&f->host.resolver))
         return;
     struct finding *n = findings_add(ret, SEVERITY_PROBLEM, "leftover-resolv-conf", "");
     finding_title(n, "/etc/resolv.conf was written by stile, and no session runs");

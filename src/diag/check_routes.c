@@ -4,25 +4,43 @@
 #include "diag/check.h"
 #include "netcfg/conflict.h"
 
+#define NEEDED_MAX 48
+
+/* What must be reached past the tunnel: the host's resolvers, and the gateways. */
+struct needed {
+    size_t count;
+    struct conflict_needed items[NEEDED_MAX];
+    char names[NEEDED_MAX][PROFILE_HOST_SIZE + 16];
+};
+
 static bool is_session_dns(const struct session_facts *s, const struct ip_addr *a)
 {
     struct ip_addr v4 = session_dns_address(s, 4), v6 = session_dns_address(s, 6);
     return ip_addr_eq(a, &v4) || ip_addr_eq(a, &v6);
 }
 
-/* What must be reached past the tunnel: the host's resolvers. */
-static size_t collect_needed(const struct facts *f, const struct session_facts *s,
-                             struct conflict_needed needed[RESOLVERS_MAX])
+static void need(struct needed *n, const struct ip_addr *a, const char *what, const char *name)
+{
+    if (a->version == 0 || n->count == NEEDED_MAX)
+        return;
+    (void)str_format(n->names[n->count], sizeof(n->names[0]), "%s%s", what, name);
+    n->items[n->count] = (struct conflict_needed){.addr = *a, .what = n->names[n->count]};
+    n->count++;
+}
+
+static void collect_needed(const struct facts *f, const struct session_facts *s, struct needed *n)
 {
     const struct resolvers *r = &f->host.resolver.resolvers;
-    size_t count = 0;
+    n->count = 0;
     for (size_t i = 0; i < r->count; i++) {
         struct ip_addr a;
-        if (resolver_address(r->addrs[i], &a) < 0 || (s != NULL && is_session_dns(s, &a)))
-            continue;
-        needed[count++] = (struct conflict_needed){.addr = a, .what = "the resolver"};
+        if (resolver_address(r->addrs[i], &a) == 0 && (s == NULL || !is_session_dns(s, &a)))
+            need(n, &a, "the resolver", "");
     }
-    return count;
+    for (size_t i = 0; i < f->gateways.count; i++)
+        for (size_t family = 0; family < 2; family++)
+            need(n, &f->gateways.items[i].addresses[family], "the gateway ",
+                 f->gateways.items[i].gateway_name);
 }
 
 static void judge_prefix(const struct conflict_query *q, const struct prefix *p,
@@ -47,16 +65,32 @@ static void judge_prefix(const struct conflict_query *q, const struct prefix *p,
 /* Before there is a session: would its usual range do? */
 static void judge_default(const struct facts *f, struct findings *ret)
 {
-    struct conflict_needed needed[RESOLVERS_MAX];
-    struct conflict_query q = {.view = &f->host.view, .needed = needed};
+    struct needed needed;
     struct conflict c;
     struct prefix p;
-    q.needed_count = collect_needed(f, NULL, needed);
+    collect_needed(f, NULL, &needed);
+    struct conflict_query q = {
+        .view = &f->host.view, .needed = needed.items, .needed_count = needed.count};
     if (prefix_parse(NETWORK_DEFAULT_RANGE, &p) < 0 || !conflict_find(&q, &p, &c))
         return;
     struct finding *n = findings_add(ret, SEVERITY_NOTICE, "range-taken", NETWORK_DEFAULT_RANGE);
     finding_title(n, "The usual range " NETWORK_DEFAULT_RANGE " collides with %s", c.text);
     finding_remedy(n, "stile up picks another one by itself and says which; --range names one");
+}
+
+static void judge_session(const struct facts *f, const struct session_facts *s,
+                          struct findings *ret)
+{
+    struct needed needed;
+    collect_needed(f, s, &needed);
+    struct conflict_query q = {.view = &f->host.view,
+                               .own_link = s->interface_name,
+                               .needed = needed.items,
+                               .needed_count = needed.count};
+    for (size_t r = 0; r < s->range_count && !s->no_ipv4; r++)
+        judge_prefix(&q, &s->ranges[r], ret);
+    if (!s->no_ipv6 && s->prefix6.addr.version == 6)
+        judge_prefix(&q, &s->prefix6, ret);
 }
 
 static void run(const struct facts *f, struct findings *ret)
@@ -66,17 +100,10 @@ static void run(const struct facts *f, struct findings *ret)
         return;
     for (size_t i = 0; i < f->session_count; i++) {
         const struct session_facts *s = &f->sessions[i];
-        struct conflict_needed needed[RESOLVERS_MAX];
         if (s->err < 0 || !s->up || s->interface_name[0] == '\0')
             continue;
-        struct conflict_query q = {
-            .view = &f->host.view, .own_link = s->interface_name, .needed = needed};
-        q.needed_count = collect_needed(f, s, needed);
+        judge_session(f, s, ret);
         any = true;
-        for (size_t r = 0; r < s->range_count && !s->no_ipv4; r++)
-            judge_prefix(&q, &s->ranges[r], ret);
-        if (!s->no_ipv6 && s->prefix6.addr.version == 6)
-            judge_prefix(&q, &s->prefix6, ret);
     }
     if (!any)
         judge_default(f, ret);

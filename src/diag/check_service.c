@@ -119,9 +119,13 @@ static void run(const struct facts *f, struct findings *ret)
         judge_session(&f->sessions[i], ret);
     if (f->session_count > 0)
         return;
+    uint32_t others = f->broker.status.session_count + f->broker.status.other_sessions;
     struct finding *n = findings_add(ret, SEVERITY_NOTICE, "no-session", "");
-    finding_title(n, "No session runs: its network and its names couldn't be checked");
-    finding_remedy(n, "Start one with stile up, then run stile diag again");
+    finding_title(n, "No session of yours runs: its network and its names couldn't be checked");
+    if (others > 0)
+        finding_detail(n, "Sessions of other users: %u", (unsigned)others);
+    finding_remedy(n, "Start one with stile up, then run stile diag again%s",
+                   others > 0 ? "; a session is checked by the user who has it" : "");
 }
 
 const struct check check_service = {.id = "service", .heading = "Service and sessions", .run = run};

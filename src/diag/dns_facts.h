@@ -73,6 +73,8 @@ void resolver_facts_release(struct resolver_facts *r);
 
 /* Whether programs' questions come to resolved: by nss, or by its stub in resolv.conf. */
 bool resolver_uses_resolved(const struct resolver_facts *r);
+/* Whether resolv.conf is the text that a session's back-end wrote. */
+bool resolver_was_written_by_stile(const struct resolver_facts *r);
 /* Whether the word ("dns", "resolve", "mdns4_minimal") stands in the line hosts:. With prefix: or begins a word there. */
 bool resolver_has_service(const struct resolver_facts *r, const char *word, bool prefix);
 

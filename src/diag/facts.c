@@ -112,6 +112,8 @@ static void gather_dns(struct facts *f)
             prepare_probe(f, s, s->zones[z]);
     }
     dns_probes_ask(f->probes, f->probe_count, &f->host.resolver);
+    if (f->probe_count > 0)
+        gateways_look_up(&f->gateways);
 }
 
 /* ---- the rest ---- */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "diag/host_lookup.h"
 #include "loop/timer.h"
 #include "rpc/services.h"
 #include "stile/access/v1/access.pb-c.h"
@@ -196,6 +197,23 @@ int gateways_probe(struct loop *loop, const struct home *home, struct gateways *
     }
     *ret = (struct gateways){.items = items, .count = names.count};
     return 0;
+}
+
+void gateways_look_up(struct gateways *g)
+{
+    size_t count = MIN(g->count * 2, HOST_LOOKUPS_MAX);
+    CLEANUP(mem_freep) struct host_lookup *lookups = mem_array(count, sizeof(*lookups));
+    if (lookups == NULL)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        lookups[i].version = i % 2 == 0 ? 4 : 6;
+        (void)str_format(lookups[i].name, sizeof(lookups[i].name), "%s",
+                         g->items[i / 2].gateway_name);
+    }
+    host_lookups_run(lookups, count, GATEWAY_LOOKUP_MS);
+    for (size_t i = 0; i < count; i++)
+        if (lookups[i].outcome == DNS_FOREIGN)
+            g->items[i / 2].addresses[i % 2] = lookups[i].got;
 }
 
 void gateways_release(struct gateways *g)

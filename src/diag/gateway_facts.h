@@ -3,6 +3,7 @@
 #define STILE_DIAG_GATEWAY_FACTS_H
 
 #include "agent/profile.h"
+#include "net/ip.h"
 
 /* How far it went. */
 enum gateway_stage {
@@ -19,6 +20,7 @@ struct gateway_facts {
     char cluster[PROFILE_NAME_SIZE];
     char gateway[PROFILE_HOST_SIZE];
     char gateway_name[PROFILE_HOST_SIZE];
+    struct ip_addr addresses[2]; /* by the system's resolver, of each family; version 0: unknown */
     int64_t log_in_ends_s;
     size_t zone_count;
     char zones[PROFILE_ZONES_MAX][PROFILE_HOST_SIZE];
@@ -46,6 +48,9 @@ struct home;
 #define GATEWAY_PROBE_MS 10000
 int gateways_probe(struct loop *loop, const struct home *home, struct gateways *ret,
                    struct diag *d);
+/* Fills in the addresses. Blocks for GATEWAY_LOOKUP_MS at most. */
+#define GATEWAY_LOOKUP_MS 4000
+void gateways_look_up(struct gateways *g);
 void gateways_release(struct gateways *g);
 
 #endif

@@ -9,6 +9,8 @@
 #include "netcfg/bus.h"
 
 #define NSSWITCH_PATH "/etc/nsswitch.conf"
+/* Begins the lines that are ours in resolv.conf (netcfg/resolv_text.h). */
+#define OUR_LINE "#stile: "
 
 static const struct bus_object resolve1 = {.service = "org.freedesktop.resolve1",
                                            .path = "/org/freedesktop/resolve1",
@@ -177,6 +179,11 @@ bool resolver_has_service(const struct resolver_facts *r, const char *word, bool
         left = slice_from(left, len + 1);
     }
     return false;
+}
+
+bool resolver_was_written_by_stile(const struct resolver_facts *r)
+{
+    return memmem(r->resolv_conf.data, r->resolv_conf.len, OUR_LINE, sizeof(OUR_LINE) - 1) != NULL;
 }
 
 bool resolver_uses_resolved(const struct resolver_facts *r)

@@ -96,6 +96,38 @@ def all_is_well_with_resolv_conf(lan):
     assert out.status == 0 and out.out.splitlines()[-1].startswith("No problem found"), out
 
 
+def all_is_well_with_every_owner_of_resolv_conf(lan):
+    for owner in ("networkmanager", "resolvconf", "openresolv"):
+        host = lan.host(dns=owner)
+        host.log_in("alice", "a")
+        host.start_broker()
+        up = host.up("alice")
+        found = diagnose(host, expect=0)
+        assert found["dns"][0]["subject"] == ZONE, (owner, up.out(), found)
+        assert host.down().status == 0
+
+
+def the_second_user_of_a_host_without_zones_is_told_why(lan):
+    host, _ = session(lan, dns="file")
+    host.write("/etc/hosts", "127.0.0.1 localhost\n192.0.2.1 gw-a.lan.test gw-b.lan.test\n")
+    host.log_in("bob", "b")
+    host.up("bob")
+    diagnose(host, expect=0)
+    found = diagnose(host, user="bob", expect=1)
+    assert problems_of(found) == {"dns-not-asked"}, found
+    assert "DNS server of another session" in found["dns-not-asked"][0]["title"], found
+    found = diagnose(host, user="root", expect=0)
+    assert found["no-session"][0]["detail"] == "Sessions of other users: 2", found
+
+
+def a_gateway_in_the_range_is_a_conflict(lan):
+    host, _ = session(lan, dns="file")
+    host.write("/etc/hosts", "127.0.0.1 localhost\n100.64.7.7 gw-a.lan.test\n")
+    found = diagnose(host, expect=1)
+    assert "range-conflict" in problems_of(found), found
+    assert "the gateway gw-a.lan.test" in found["range-conflict"][0]["title"], found
+
+
 def families_that_are_off_are_not_asked_for(lan):
     host, _ = session(lan, "--ipv4-only", dns="file")
     found = diagnose(host, expect=0)
