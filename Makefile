@@ -24,7 +24,7 @@ export CMOCKA_MESSAGE_OUTPUT := TAP
 setup = test -f $(1)/build.ninja || $(MESON) setup $(1) -Dwerror=$(WERROR) $(2) >/dev/null || \
 	{ cat $(1)/meson-logs/meson-log.txt; exit 1; }
 
-.PHONY: all demo check check-unit check-sanitizers lint fuzz fuzz-quick windows-check bench install clean help
+.PHONY: all demo check soak check-unit check-sanitizers lint fuzz fuzz-quick windows-check bench install clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -49,6 +49,12 @@ check: ## build, and run all tests; the unit and replay suites once more under A
 	@rc=0; $(MESON) test -C $(BUILD) --no-rebuild --print-errorlogs || rc=1; \
 	$(MAKE) check-sanitizers || rc=1; \
 	scripts/count_tests.py $(BUILD) $(BUILD_ASAN) || rc=1; exit $$rc
+
+soak: ## killed before every single system call, and with each of them failing, the host is put back (root; half an hour)
+	@scripts/bootstrap.sh build demo test
+	@scripts/test-daemons.sh >/dev/null
+	@$(call setup,$(BUILD),)
+	@STILE_SOAK=1 $(MESON) test -C $(BUILD) --verbose --timeout-multiplier 24 system_kill_anywhere system_kill_broker
 
 check-unit: ## only the fast suites (unit, replay), without sanitizers
 	@scripts/bootstrap.sh build

@@ -2,6 +2,8 @@
  *
  * usage: netcfg_driver DNS session     recovers, applies a plan, changes it to other addresses and zones, ends it
  *        netcfg_driver DNS recover     recovers
+ *        netcfg_driver DNS again       applies a plan; for each line on standard input, applies it again three times and verifies
+ *                                      it; "done" on standard output each time
  *
  * DNS is a back-end's name, or "-" for a plan without DNS. What fails is told on standard error, and the rest goes on, as a
  * broker would. The exit status is 1 if something failed, 2 if something is left over.
@@ -87,16 +89,41 @@ static void apply(struct netcfg *netcfg, const struct network *network, bool wit
     (void)note(r, &d);
 }
 
-static int run(struct netcfg *netcfg, bool with_session, bool with_dns)
+static void live(struct netcfg *netcfg, bool with_dns)
+{
+    struct diag d = {.text = "out of memory"};
+
+    apply(netcfg, &first, with_dns);
+    apply(netcfg, &second, with_dns);
+    (void)note(netcfg_end(netcfg, SESSION, NULL), &d);
+}
+
+static void apply_again(struct netcfg *netcfg, bool with_dns)
+{
+    struct diag d = {.text = "out of memory"};
+    char line[16];
+
+    apply(netcfg, &first, with_dns);
+    do {
+        (void)puts("done");
+        (void)fflush(stdout);
+        if (fgets(line, sizeof(line), stdin) == NULL)
+            return;
+        for (int i = 0; i < 3; i++)
+            apply(netcfg, &first, with_dns);
+        (void)note(netcfg_repair(netcfg, NULL, NULL, NULL), &d);
+    } while (true);
+}
+
+static int run(struct netcfg *netcfg, const char *what, bool with_dns)
 {
     struct diag d = {.text = "out of memory"};
 
     (void)note(netcfg_recover(netcfg, NULL), &d);
-    if (with_session) {
-        apply(netcfg, &first, with_dns);
-        apply(netcfg, &second, with_dns);
-        (void)note(netcfg_end(netcfg, SESSION, NULL), &d);
-    }
+    if (str_eq(what, "session"))
+        live(netcfg, with_dns);
+    else if (str_eq(what, "again"))
+        apply_again(netcfg, with_dns);
     return netcfg_leftovers(netcfg) != 0 ? 2 : failures > 0;
 }
 
@@ -115,13 +142,13 @@ int main(int argc, char **argv)
     int r = os_linux_identify(config.boot_id, &config.namespace_id, &d);
     if (r == 0)
         r = store_open(NETCFG_DIRECTORY, &config.store, &d);
-    if (r == 0 && with_dns && str_eq(argv[2], "session"))
+    if (r == 0 && with_dns && !str_eq(argv[2], "recover"))
         r = dns_backend_detect(argv[1], &dns, &d);
     if (r == 0)
         r = ops_linux_init(&os, dns, &d);
     if (r == 0)
         r = netcfg_open(&config, &netcfg, &d);
-    int status = note(r, &d) < 0 ? 1 : run(netcfg, str_eq(argv[2], "session"), with_dns);
+    int status = note(r, &d) < 0 ? 1 : run(netcfg, argv[2], with_dns);
     if (netcfg == NULL)
         store_close(config.store);
     netcfg_close(netcfg);
