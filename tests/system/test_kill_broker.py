@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""The broker killed before each of its system calls, over the whole of a session's life: its start, `stile up`, another log-in
-(other zones), the end. The next broker puts the host back. Prints how many points it tried; all of them with
-STILE_SOAK=1 (make soak), else an even selection.
+"""The broker killed before each of its system calls, and with each of them failing in turn, over the whole of a session's life:
+its start, `stile up`, another log-in (other zones), the end. The next broker puts the host back. Prints how many points it
+tried; all of them with STILE_SOAK=1 (make soak), else an even selection.
 
 usage: STILE=… KILL_AT=… test_kill_broker.py [word of a test's name]
 """
@@ -9,6 +9,7 @@ usage: STILE=… KILL_AT=… test_kill_broker.py [word of a test's name]
 import functools
 import os
 import signal
+import subprocess
 import time
 
 from lib import kill
@@ -17,12 +18,13 @@ from lib.stile import Broker
 from common.process import Failed, wait_until
 import common.harness
 
-KILLS = 12  # of each back-end, when not all are tried
+ERRORS = ("ENOSPC", "EIO", "EPERM")
+KILLS, FAILURES = 12, 8  # of each back-end, when not all are tried
 RANGE = "100.64.0.0/10"
 
 
-class Killed(Exception):
-    """The broker was."""
+class Over(Exception):
+    """The broker was killed, or has refused."""
 
 
 def has_route(host, prefix):
@@ -38,6 +40,7 @@ class Rig:
         self.host = lan.host(dns=dns)
         self.dns = dns
         self.has_second = False
+        self.may_refuse, self.patience = False, 20
         self.host.log_in("alice", "a")
         self.host.write("/etc/stile/broker.yaml", "allow_users: [alice]\n")
         self.watcher = kill.Watcher(self.host)
@@ -50,14 +53,16 @@ class Rig:
 
     # ---- a life, which may end at any moment ----
 
-    def _until(self, broker, condition, what, seconds=20):
+    def _until(self, broker, condition, what):
         def happened():
             if broker.process.poll() is not None:
-                raise Killed
+                raise Over
             return condition()
         try:
-            wait_until(happened, what, seconds, 0.02)
+            wait_until(happened, what, self.patience, 0.02)
         except Failed as failed:
+            if self.may_refuse:
+                raise Over from None
             raise Failed(f"{failed}\nbroker: {broker.messages()}") from None
 
     def _change(self):
@@ -72,13 +77,21 @@ class Rig:
         host = self.host
         self._until(broker, lambda: os.path.exists(host.path("/run/stile/broker.sock")), "the broker's socket")
         ups.append(host.up("alice", wait=False))
-        self._until(broker, lambda: "Session of uid" in broker.messages(), "up")
+        self._until(broker, lambda: "Session of uid" in broker.messages() or ups[0].process.poll() is not None, "up")
+        if ups[0].process.poll() is not None and self.may_refuse:
+            raise Over
         self._change()
         self._until(broker, lambda: "zones now" in broker.messages(), "the other zones")
         ups[0].process.send_signal(signal.SIGTERM)
         self._until(broker, lambda: ups[0].process.poll() is not None and not has_route(host, RANGE), "the end of up")
+        self._stop(broker)
+
+    def _stop(self, broker):
         os.kill(broker.proper(), signal.SIGTERM)
-        broker.process.wait(20)
+        try:
+            broker.process.wait(20)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"the broker didn't end: {broker.messages()}") from None
 
     def live(self, words):
         """The whole of it, or as much as the broker lives to see."""
@@ -88,12 +101,14 @@ class Rig:
         ups = []
         try:
             self._session(broker, ups)
-        except Killed:
+        except Over:
             pass
         finally:
             for up in ups:
                 up.process.kill()
                 up.process.wait()
+            if self.may_refuse and broker.process.poll() is None:
+                self._stop(broker)
             if broker.process.poll() is None:
                 broker.process.kill()
                 broker.process.wait()
@@ -127,6 +142,39 @@ def killed_at_any_moment(dns, lan):
           "back each time: " + ", ".join(f"{n} × {name}" for name, n in sorted(names.items(), key=str) if name))
 
 
+# What a failure of which is an operation's or the journal's, and not that of a program that can't even start.
+FAILING = ["write", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "unlinkat", "mkdir", "sendto", "sendmsg", "recvmsg",
+           "recvfrom", "socket", "bind", "connect", "ioctl", "fchmod", "fchown", "flock", "clone", "clone3"]
+
+
+def counted(host, path):
+    """Of a trace by strace: {call: how often the thread made it that made it most often}."""
+    counts = {}
+    for line in host.read(path).splitlines():
+        thread, call = line.split(None, 1)
+        key = call.partition("(")[0], thread
+        counts[key] = counts.get(key, 0) + 1
+    return {name: max(n for (other, _), n in counts.items() if other == name) for name in {name for name, _ in counts}
+            if name in FAILING}
+
+
+def failing_at_any_moment(dns, lan):
+    rig = Rig(lan, dns)
+    rig.live(("strace", "-f", "-qq", "-e", "signal=none", "-o", "/run/calls"))
+    rig.may_refuse, rig.patience = True, 5
+    tried = 0
+    points = [(call, number) for call, count in sorted(counted(rig.host, "/run/calls").items()) for number in range(1, count + 1)]
+    start = time.monotonic()
+    for index in kill.selection(len(points), FAILURES):
+        call, number = points[index - 1]
+        error = ERRORS[tried % len(ERRORS)]
+        rig.live(kill.failing_at(call, error, number))
+        rig.put_back(f"{call} number {number} failed with {error}")
+        tried += 1
+    print(f"# broker, DNS {dns}: {tried} of {len(points)} system calls failed in turn in {time.monotonic() - start:.0f} s, put back "
+          "each time")
+
+
 def named(function, dns):
     test = functools.partial(function, dns)
     test.__name__ = f"{function.__name__}_with_{dns}"
@@ -135,4 +183,4 @@ def named(function, dns):
 
 if __name__ == "__main__":
     common.harness.LIMIT_S = 7200 if os.environ.get("STILE_SOAK") else 120
-    main(__file__, *[named(killed_at_any_moment, dns) for dns in ("file", "resolved")])
+    main(__file__, *[named(function, dns) for function in (killed_at_any_moment, failing_at_any_moment) for dns in ("file", "resolved")])
