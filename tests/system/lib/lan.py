@@ -39,7 +39,6 @@ names: ["{router4}", "{router6}"]
 state: state.db
 dns_zones: {zones}
 ipv4_range: {range}
-apps:
 {apps}"""
 
 # Name, target, ports, who: of every cluster.
@@ -91,9 +90,16 @@ class Cluster:
                 for name, target, ports, allow in apps]
         with open(self.config_path, "w", encoding="ascii") as file:
             file.write(CONFIG.format(name=self.name, port=self.port, address=self.address, router4=ROUTER4, router6=ROUTER6,
-                                     zones="[" + ", ".join(self.zones) + "]", range=self.range, apps="".join(rows)))
+                                     zones="[" + ", ".join(self.zones) + "]", range=self.range, apps="apps:\n" + "".join(rows) if rows else "apps: []\n"))
         if self.process is not None:
+            start = os.path.getsize(self.log_path)
             self.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: " again: " in self._log_from(start), "the gateway has read its configuration")
+
+    def _log_from(self, start):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            file.seek(start)
+            return file.read()
 
     def start(self):
         ready = os.path.join(DIR, f"gateway-{self.name}.address")
