@@ -162,6 +162,12 @@ void bus_end(struct bus_message *m)
         m->bad = true;
 }
 
+void bus_copy(struct bus_message *to, struct bus_message *from)
+{
+    if (to != NULL && to->lib->sd_bus_message_copy(to->sd, from->sd, 0) < 0)
+        to->bad = true;
+}
+
 /* What the names that services answer with mean to us. */
 static const struct {
     const char *suffix;
@@ -172,6 +178,8 @@ static const struct {
     {".DBus.Error.UnknownObject", ERR_NOTFOUND},
     {".resolve1.NoSuchLink", ERR_NOTFOUND},
     {".NetworkManager.UnknownDevice", ERR_NOTFOUND},
+    {".NetworkManager.Device.NotActive", ERR_NOTFOUND},
+    {".NetworkManager.Device.VersionIdMismatch", ERR_AGAIN},
     {".DBus.Error.UnknownMethod", ERR_UNSUPPORTED},
     {".DBus.Error.UnknownInterface", ERR_UNSUPPORTED},
     {".DBus.Error.UnknownProperty", ERR_UNSUPPORTED},
@@ -306,7 +314,7 @@ bool bus_get_bytes(struct bus_message *m, struct slice *ret)
     const void *data = NULL;
     size_t len = 0;
 
-    if (m->lib->sd_bus_message_read_array(m->sd, 'y', &data, &len) < 0)
+    if (m->lib->sd_bus_message_read_array(m->sd, 'y', &data, &len) <= 0)
         return false;
     *ret = slice_of(data, len);
     return true;
@@ -325,6 +333,11 @@ bool bus_leave(struct bus_message *m)
 bool bus_skip(struct bus_message *m, const char *types)
 {
     return m->lib->sd_bus_message_skip(m->sd, types) > 0;
+}
+
+void bus_rewind(struct bus_message *m)
+{
+    m->lib->sd_bus_message_rewind(m->sd, 1);
 }
 
 const char *bus_variant_type(struct bus_message *m)

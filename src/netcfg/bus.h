@@ -39,6 +39,8 @@ void bus_put_bytes(struct bus_message *m, struct slice bytes); /* an array of by
 void bus_begin(struct bus_message *m, char type,
                const char *contents); /* 'a' array, 'r' struct, … */
 void bus_end(struct bus_message *m);
+/* The value that is next in `from`, a whole container with all in it too. */
+void bus_copy(struct bus_message *to, struct bus_message *from);
 
 /* Sends and waits. Frees m. ret_reply may be NULL.
  * ERR_NOTFOUND: nobody owns the service's name, or it knows no such object; ERR_UNSUPPORTED: no such method or property;
@@ -66,6 +68,7 @@ bool bus_get_bytes(struct bus_message *m, struct slice *ret);
 bool bus_enter(struct bus_message *m, char type, const char *contents);
 bool bus_leave(struct bus_message *m);
 bool bus_skip(struct bus_message *m, const char *types);
+void bus_rewind(struct bus_message *m); /* to its beginning */
 /* The type of a variant that is next ("s", "au"); NULL: none is next. */
 const char *bus_variant_type(struct bus_message *m);
 

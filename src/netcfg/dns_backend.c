@@ -10,6 +10,7 @@ static const struct {
     int (*make)(struct dns_backend **ret, struct diag *d);
 } backends[] = {
     {"resolved", dns_resolved_new},
+    {"networkmanager", dns_networkmanager_new},
     {"resolvconf", dns_resolvconf_new},
     {"file", dns_file_new},
     {"none", dns_none_new},

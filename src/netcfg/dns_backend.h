@@ -13,8 +13,9 @@
  *   1. resolved: the name org.freedesktop.resolve1 is owned on the system bus, and /etc/resolv.conf leads to its stub: a link to
  *      /run/systemd/resolve/stub-resolv.conf or /usr/lib/systemd/resolv.conf, or a nameserver 127.0.0.53 or 127.0.0.54.
  *      (/run/systemd/resolve/resolv.conf leads past it.)
- *   2. networkmanager: the name org.freedesktop.NetworkManager is owned, its DnsManager's mode is "default" or "dnsmasq" with
- *      a resolv.conf manager that isn't "unmanaged", and /etc/resolv.conf is the file that it writes.
+ *   2. networkmanager: the name org.freedesktop.NetworkManager is owned, it is 1.42 or later, its DnsManager's mode is "default"
+ *      or "dnsmasq" with a resolv.conf manager that isn't "unmanaged", and /etc/resolv.conf is what it wrote. (A link that it
+ *      leaves alone, or one without IPv4, shows at capture only: ERR_UNSUPPORTED.)
  *   3. resolvconf: the program is there (not resolved's own resolvectl under that name) and /etc/resolv.conf is what it writes.
  *   4. file: /etc/resolv.conf may be replaced.
  *   5. none.

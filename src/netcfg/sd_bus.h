@@ -30,6 +30,8 @@
     X(sd_bus_message_peek_type)                                                                    \
     X(sd_bus_message_enter_container)                                                              \
     X(sd_bus_message_exit_container)                                                               \
+    X(sd_bus_message_copy)                                                                         \
+    X(sd_bus_message_rewind)                                                                       \
     X(sd_bus_message_skip)                                                                         \
     X(sd_bus_message_is_signal)                                                                    \
     X(sd_bus_message_get_sender)                                                                   \

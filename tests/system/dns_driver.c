@@ -4,6 +4,8 @@
  *
  *   want LINK SERVERS ZONES [FLAGS]   the object from now on; lists with commas, "-" for an empty one; FLAGS as a number
  *   capture | apply | verify | undo [HEX] | upstreams | watch | unwatch
+ *   own LINK ADDRESS PREFIX           an address and a route, tagged as stile's are
+ *   contents LINK                     "ADDRESSES ROUTES": how many with such tags there are
  *
  * Each is answered with one line: "ok …" or "error NAME: text". What is watched is told as "event settings upstreams". undo takes
  * the bytes of an earlier capture, of another process too; without, those of this one's.
@@ -20,6 +22,7 @@
 #include "loop/loop.h"
 #include "net/resolv_conf.h"
 #include "netcfg/dns_backend.h"
+#include "netcfg/link_contents.h"
 
 enum { LINE_MAX_SIZE = 192 * 1024 };
 
@@ -140,6 +143,38 @@ static int upstreams(struct driver *v)
     return answer(r, &d, text);
 }
 
+static int own(char *words)
+{
+    char *link = strtok_r(words, " ", &words), *text = strtok_r(words, " ", &words);
+    char *to = strtok_r(words, " ", &words);
+    struct rtnl *r = NULL;
+    struct ip_addr address;
+    struct prefix prefix;
+    struct diag d = {0};
+
+    if (to == NULL || ip_addr_parse(text, &address) < 0 || prefix_parse(to, &prefix) < 0)
+        return answer(ERR_INVAL, &d, "");
+    int err = rtnl_open(&r, &d);
+    if (err == 0)
+        err = rtnl_add_address(r, if_nametoindex(link), &address, &d);
+    if (err == 0)
+        err = rtnl_add_route(r, if_nametoindex(link), &prefix, &address, &d);
+    rtnl_close(r);
+    return answer(err, &d, "");
+}
+
+static int contents(const char *link)
+{
+    struct link_contents c;
+    struct diag d = {0};
+    char text[64] = "";
+    int r = link_contents_save(if_nametoindex(link), &c, &d);
+
+    if (r == 0)
+        r = str_format(text, sizeof(text), "%zu %zu", c.address_count, c.route_count);
+    return answer(r, &d, text);
+}
+
 static void on_changed(void *arg, unsigned changed)
 {
     (void)arg;
@@ -167,6 +202,10 @@ static int command(struct driver *v, char *line)
         return upstreams(v);
     if (str_eq(what, "watch"))
         return answer(dns_backend_watch(v->backend, &v->loop, on_changed, v, &d), &d, "");
+    if (str_eq(what, "own"))
+        return own(words);
+    if (str_eq(what, "contents"))
+        return contents(words);
     if (str_eq(what, "unwatch")) {
         dns_backend_unwatch(v->backend);
         return answer(0, &d, "");

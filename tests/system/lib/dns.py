@@ -87,23 +87,34 @@ class Driver:
         self.process.wait()
 
 
-def plug_zone_link(host, name=LINK, kind="veth"):
-    """A link as stile's TUN is one, with a DNS server at SERVER4 and SERVER6 that knows app.a.stile.test and app.b.stile.test."""
+def plug_zone_link(host, name=LINK, families=(4, 6)):
+    """A link in the place of stile's TUN, with the addresses SERVER4 and SERVER6 behind it."""
     far = f"{host.name}zone"
-    inside = str(host.init)
-    host.lan.command("ip", "link", "add", far, "type", kind, "peer", "name", name, "netns", inside)
+    host.lan.command("ip", "link", "add", far, "type", "veth", "peer", "name", name, "netns", str(host.init))
     for words in (["link", "set", far, "up"], ["addr", "add", f"{SERVER4}/24", "dev", far],
                   ["addr", "add", f"{SERVER6}/64", "dev", far, "nodad"]):
         host.lan.command("ip", *words)
     host.check("sysctl", "-qw", f"net.ipv6.conf.{name}.accept_dad=0")
     host.check("ip", "link", "set", name, "up")
-    host.check("ip", "addr", "add", "100.64.0.1/24", "dev", name)
-    host.check("ip", "addr", "add", "fd00:64::1/64", "dev", name, "nodad")
-    return far
+    if 4 in families:
+        host.check("ip", "addr", "add", "100.64.0.1/24", "dev", name)
+    if 6 in families:
+        host.check("ip", "addr", "add", "fd00:64::1/64", "dev", name, "nodad")
+
+
+def own_zone_link(host, driver, families=(4, 6)):
+    """The same, with addresses and routes that carry stile's tags, set as stile does."""
+    plug_zone_link(host, families=())
+    if 4 in families:
+        driver.ask("own", LINK, "100.64.0.1", "100.64.0.0/10")
+    if 6 in families:
+        driver.ask("own", LINK, "fd00:64::1", "fd00:64::/48")
+    return driver.ask("contents", LINK)
 
 
 class ZoneServer:
-    """dnsmasq behind the link. Answers for its names, and for all others of the zones with "no such name"."""
+    """dnsmasq behind the link: knows app.a.stile.test and app.b.stile.test, no other name below stile.test, and forwards the rest
+    if it is told to."""
 
     def __init__(self, host, forward=False):
         self.log = os.path.join(host.log_dir, "zone-dns.log")
