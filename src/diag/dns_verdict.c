@@ -148,14 +148,12 @@ static void judge_resolv_conf(struct judge *j)
         there = there || is_our_server(j, r->addrs[i]);
     v->kind = VERDICT_NOT_ASKED;
     if (!there && resolver_was_written_by_stile(&j->f->host.resolver)) {
-        (void)str_format(
-            v->why, sizeof(v->why),
-            "/etc/resolv.conf names the DNS server of another session, %s: this way of "
-            "telling the host serves one at a time",
-            first);
+        (void)str_format(v->why, sizeof(v->why),
+                         "/etc/resolv.conf names the DNS server of another session, %s, and that "
+                         "doesn't pass the question on",
+                         first);
         (void)str_format(v->remedy, sizeof(v->remedy),
-                         "Use stile run until the other user's session has ended, or let the "
-                         "administrator install systemd-resolved, which can ask several");
+                         REMEDY_RESTART ". Until then stile run works");
         return;
     }
     if (r->count > 0 && is_our_server(j, first))

@@ -88,6 +88,11 @@ static void without_resolved_the_order_in_resolv_conf_decides(void **state)
     check(m, VERDICT_NOT_ASKED, "", "/etc/resolv.conf names 10.0.0.1, not stile's");
     assert_true(resolvers_add(&m->f.host.resolver.resolvers, SLICE_LIT("100.64.0.2")));
     check(m, VERDICT_NOT_ASKED, "", "another resolver, 10.0.0.1, stands before stile's");
+    m->f.host.resolver.resolv_conf = SLICE_LIT("#stile: checksum 0\nnameserver 10.0.0.1\n");
+    check(m, VERDICT_NOT_ASKED, "", "another resolver, 10.0.0.1");
+    m->f.host.resolver.resolvers.count = 1;
+    check(m, VERDICT_NOT_ASKED, "", "names the DNS server of another session, 10.0.0.1");
+    m->f.host.resolver.resolvers.count = 2;
     /* resolved runs, but nobody asks it. */
     m->f.host.resolver.resolved_err = 0;
     check(m, VERDICT_NOT_ASKED, "", "another resolver, 10.0.0.1");
