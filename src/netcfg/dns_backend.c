@@ -21,16 +21,18 @@ static int probe(struct dns_backend *b, struct diag *d)
     return b->ops->probe == NULL ? 0 : b->ops->probe(b, d);
 }
 
-static int detect(struct dns_backend **ret, struct diag *d)
+/* The first one from this row on that is in use here. */
+static int detect(size_t row, struct dns_backend **ret, struct diag *d)
 {
     struct dns_backend *b = NULL;
     struct diag why = {0};
 
-    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+    for (size_t i = row; i < ARRAY_LEN(backends); i++) {
         int r = backends[i].make(&b, d);
         if (r < 0)
             return r;
         if (probe(b, &why) == 0) {
+            b->automatic = true;
             *ret = b;
             return 0;
         }
@@ -40,12 +42,21 @@ static int detect(struct dns_backend **ret, struct diag *d)
     return diag_set(d, ERR_INTERNAL, 0, "No way to set DNS was found");
 }
 
+static size_t row_of(const char *name)
+{
+    size_t i = 0;
+
+    while (i < ARRAY_LEN(backends) && !str_eq(backends[i].name, name))
+        i++;
+    return i;
+}
+
 int dns_backend_detect(const char *choice, struct dns_backend **ret, struct diag *d)
 {
     struct dns_backend *b = NULL;
 
     if (str_eq(choice, "auto"))
-        return detect(ret, d);
+        return detect(0, ret, d);
     int r = dns_backend_by_name(choice, &b, d);
     if (r == ERR_NOTFOUND)
         return diag_set(d, ERR_INVAL, 0,
@@ -63,48 +74,96 @@ int dns_backend_detect(const char *choice, struct dns_backend **ret, struct diag
     return 0;
 }
 
+const char *dns_backend_name(const struct dns_backend *b)
+{
+    return b->instead != NULL ? b->instead->ops->name : b->ops->name;
+}
+
 int dns_backend_by_name(const char *name, struct dns_backend **ret, struct diag *d)
 {
-    for (size_t i = 0; i < ARRAY_LEN(backends); i++)
-        if (str_eq(backends[i].name, name))
-            return backends[i].make(ret, d);
-    return diag_set(d, ERR_NOTFOUND, 0, "There is no way to set DNS named \"%s\"", name);
+    size_t row = row_of(name);
+
+    if (row == ARRAY_LEN(backends))
+        return diag_set(d, ERR_NOTFOUND, 0, "There is no way to set DNS named \"%s\"", name);
+    return backends[row].make(ret, d);
 }
 
 bool dns_backend_choice_valid(const char *choice)
 {
-    if (str_eq(choice, "auto"))
-        return true;
-    for (size_t i = 0; i < ARRAY_LEN(backends); i++)
-        if (str_eq(backends[i].name, choice))
-            return true;
-    return false;
+    return str_eq(choice, "auto") || row_of(choice) < ARRAY_LEN(backends);
 }
 
 void dns_backend_free(struct dns_backend *b)
 {
     if (b == NULL)
         return;
+    dns_backend_free(b->instead);
     dns_backend_unwatch(b);
     b->ops->free(b);
+}
+
+static struct dns_backend *used(struct dns_backend *b)
+{
+    return b->instead != NULL ? b->instead : b;
+}
+
+static int capture(struct dns_backend *b, const struct object *o, struct buf *undo, struct diag *d)
+{
+    CLEANUP(buf_release) struct buf bytes;
+    struct slice name = slice_str(b->ops->name);
+
+    buf_init(&bytes, OBJECT_UNDO_MAX);
+    int r = b->ops->capture(b, o, &bytes, d);
+    if (r < 0)
+        return r;
+    r = buf_put_u8(undo, (uint8_t)name.len);
+    if (r == 0)
+        r = buf_put(undo, name);
+    if (r == 0)
+        r = buf_put(undo, buf_slice(&bytes));
+    if (r < 0)
+        return diag_set(d, r, 0, "Failed to keep the DNS settings of %s: %s", o->link, err_text(r));
+    return 0;
+}
+
+/* A back-end that works for the host may still not work for our link, which shows only now. */
+static int use_another(struct dns_backend *b, struct diag *d)
+{
+    struct dns_backend *next = NULL;
+    struct diag why = {0};
+
+    if (!b->automatic || detect(row_of(b->ops->name) + 1, &next, &why) < 0)
+        return ERR_UNSUPPORTED;
+    if (next->exclusive != b->exclusive) {
+        dns_backend_free(next);
+        return ERR_UNSUPPORTED;
+    }
+    log_debug("DNS is set through %s from now on: %s", next->ops->name, d->text);
+    b->instead = next;
+    if (b->loop == NULL)
+        return 0;
+    if (b->ops->unwatch != NULL)
+        b->ops->unwatch(b);
+    return dns_backend_watch(next, b->loop, b->changed, b->changed_arg, d);
 }
 
 int dns_backend_capture(struct dns_backend *b, const struct object *o, struct buf *undo,
                         struct diag *d)
 {
-    struct slice name = slice_str(b->ops->name);
-    int r = buf_put_u8(undo, (uint8_t)name.len);
+    struct diag why = {0};
+    int r = capture(used(b), o, undo, &why);
 
-    if (r == 0)
-        r = buf_put(undo, name);
-    if (r < 0)
-        return diag_set(d, r, 0, "Failed to keep the DNS settings of %s: %s", o->link, err_text(r));
-    return b->ops->capture(b, o, undo, d);
+    if (r == ERR_UNSUPPORTED && b->instead == NULL && use_another(b, &why) == 0)
+        r = capture(used(b), o, undo, &why);
+    if (r < 0 && d != NULL)
+        *d = why;
+    return r;
 }
 
 int dns_backend_apply(struct dns_backend *b, const struct object *o, const struct object *old,
                       struct diag *d)
 {
+    b = used(b);
     return b->ops->apply(b, o, old, d);
 }
 
@@ -119,10 +178,11 @@ static int writer_of(struct dns_backend *b, const struct object *o, struct slice
     if (in.bad || str_copy_slice(name, sizeof(name), text) < 0)
         return diag_set(d, ERR_FORMAT, 0, "What was noted of DNS of %s is damaged", o->link);
     *undo = slice_from(*undo, 1 + text.len);
-    if (b != NULL && str_eq(b->ops->name, name)) {
-        *ret = b;
-        return 0;
-    }
+    for (; b != NULL; b = b->instead)
+        if (str_eq(b->ops->name, name)) {
+            *ret = b;
+            return 0;
+        }
     int r = dns_backend_by_name(name, ret_other, d);
     if (r < 0)
         return r;
@@ -159,7 +219,8 @@ int dns_backend_undo(struct dns_backend *b, const struct object *o, struct slice
 int dns_backend_upstreams(struct dns_backend *b, const struct object *ours, struct resolvers *ret,
                           struct diag *d)
 {
-    int r = b->ops->upstreams(b, ours, ret, d);
+    struct dns_backend *u = used(b);
+    int r = u->ops->upstreams(u, ours, ret, d);
 
     for (size_t i = 0; r == 0 && ours != NULL && i < ours->dns.server_count; i++)
         resolvers_remove(ret, &ours->dns.servers[i]);
@@ -169,11 +230,21 @@ int dns_backend_upstreams(struct dns_backend *b, const struct object *ours, stru
 int dns_backend_watch(struct dns_backend *b, struct loop *loop, dns_changed_fn *changed, void *arg,
                       struct diag *d)
 {
-    return b->ops->watch == NULL ? 0 : b->ops->watch(b, loop, changed, arg, d);
+    int r = b->ops->watch == NULL ? 0 : b->ops->watch(b, loop, changed, arg, d);
+
+    if (r == 0) {
+        b->loop = loop;
+        b->changed = changed;
+        b->changed_arg = arg;
+    }
+    return r;
 }
 
 void dns_backend_unwatch(struct dns_backend *b)
 {
-    if (b->ops->unwatch != NULL)
+    if (b->instead != NULL)
+        dns_backend_unwatch(b->instead);
+    if (b->loop != NULL && b->ops->unwatch != NULL)
         b->ops->unwatch(b);
+    b->loop = NULL;
 }

@@ -79,6 +79,13 @@ struct dns_backend {
     const struct dns_backend_ops *ops;
     bool exclusive;  /* all questions of the host come to us */
     bool persistent; /* what it changes survives a reboot */
+
+    /* dns_backend.c's own: */
+    bool automatic;              /* `auto` took it */
+    struct dns_backend *instead; /* what works for our links where this one turned out not to */
+    struct loop *loop;           /* of a watch, else NULL */
+    dns_changed_fn *changed;
+    void *changed_arg;
 };
 
 /* Each in its own .c; opens nothing outside of the process. */
@@ -91,6 +98,10 @@ int dns_none_new(struct dns_backend **ret, struct diag *d);
 /* choice: "auto" or a name. By name it is taken even if its probe says no, unless it can't work at all (ERR_NOTFOUND: no bus, no
  * such service, no such program). ERR_INVAL: no such name. */
 int dns_backend_detect(const char *choice, struct dns_backend **ret, struct diag *d);
+
+/* What it is called: of one that `auto` took and whose capture said ERR_UNSUPPORTED, the next one in the order that is as
+ * exclusive as it, which has been used in its place since then. */
+const char *dns_backend_name(const struct dns_backend *b);
 
 /* Without a probe: for what an earlier process left behind. ERR_NOTFOUND: no such name. */
 int dns_backend_by_name(const char *name, struct dns_backend **ret, struct diag *d);

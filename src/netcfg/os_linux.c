@@ -95,7 +95,7 @@ static int os_upstreams(void *arg, const struct object *ours, struct resolvers *
 static const char *os_dns_backend(void *arg)
 {
     struct os_linux *os = arg;
-    return os->dns == NULL ? "" : os->dns->ops->name;
+    return os->dns == NULL ? "" : dns_backend_name(os->dns);
 }
 
 void os_linux_init(const struct os_linux_options *options, struct netcfg_os *ret_os)

@@ -327,6 +327,30 @@ def a_link_that_it_leaves_alone_is_an_error_that_says_so(lan):
     driver.end()
 
 
+def where_it_leaves_our_link_alone_auto_takes_the_file(lan):
+    host = lan.host(dns="networkmanager")
+    restart(host, "default", "\n[keyfile]\nunmanaged-devices=interface-name:stile*\n")
+    driver = Driver(host, "auto")
+    assert driver.first.split()[1] == "networkmanager"
+    own_zone_link(host, driver)
+    before = host.settle()
+    driver.ask("watch")
+    undo = driver.set(ZONES)
+    assert bytes.fromhex(undo)[1:5] == b"file", undo
+    assert nameservers(host)[0] == SERVER4 and driver.ask("verify") == "present"
+    assert driver.ask("upstreams") == ",".join(host.resolvers())
+    driver.no_event()
+    host.check("nmcli", "device", "modify", "eth0", "ipv4.dns", "192.0.2.1 192.0.2.77")
+    assert driver.event(), "NetworkManager's own file isn't told"
+    host.check("nmcli", "device", "reapply", "eth0")
+    driver.ask("capture")
+    driver.ask("apply")
+    assert nameservers(host)[0] == SERVER4
+    driver.ask("undo")
+    assert_restored(host, before)
+    driver.end()
+
+
 def one_that_hangs_costs_five_seconds(lan):
     host, driver, _ = prepare(lan)
     undo = driver.set(ZONES)
@@ -359,5 +383,6 @@ if __name__ == "__main__":
          settings_that_someone_else_made_are_told_apart, what_was_there_before_us_comes_back,
          another_process_undoes_what_a_killed_one_left, undo_after_the_link_is_gone_or_another_one,
          undo_without_networkmanager_leaves_names_that_resolve, without_ipv6_on_the_link, without_ipv4_it_says_that_it_can_not,
-         a_link_that_it_leaves_alone_is_an_error_that_says_so, one_that_hangs_costs_five_seconds, nothing_is_written_to_a_disk,
+         a_link_that_it_leaves_alone_is_an_error_that_says_so,
+         where_it_leaves_our_link_alone_auto_takes_the_file, one_that_hangs_costs_five_seconds, nothing_is_written_to_a_disk,
          clusters=())
