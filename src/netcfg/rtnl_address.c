@@ -32,7 +32,7 @@ static void ask_for_address_alone(struct nlmsghdr *h, uint8_t version)
 
 int rtnl_new_address(struct rtnl *r, const struct rtnl_address *a, struct diag *d)
 {
-    char memory[RTNL_REQUEST_SIZE];
+    alignas(8) char memory[RTNL_REQUEST_SIZE];
     char text[IP_ADDR_TEXT_SIZE];
     struct nlmsghdr *h = address_request(r, memory, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, a);
 
@@ -63,7 +63,7 @@ int rtnl_add_address(struct rtnl *r, unsigned index, const struct ip_addr *addr,
 
 int rtnl_delete_address(struct rtnl *r, const struct rtnl_address *a, struct diag *d)
 {
-    char memory[RTNL_REQUEST_SIZE];
+    alignas(8) char memory[RTNL_REQUEST_SIZE];
     char text[IP_ADDR_TEXT_SIZE];
     struct nlmsghdr *h = address_request(r, memory, RTM_DELADDR, 0, a);
     int code = rtnl_ask(r, h, NULL, NULL, NULL);
@@ -121,7 +121,7 @@ static int pass_address(void *arg, const struct nlmsghdr *h)
 static int dump(struct rtnl *r, uint8_t family, uint32_t link_index, struct each_address *e,
                 int *ret_stop)
 {
-    char memory[RTNL_REQUEST_SIZE];
+    alignas(8) char memory[RTNL_REQUEST_SIZE];
     struct nlmsghdr *h = rtnl_request(r, memory, RTM_GETADDR, NLM_F_DUMP);
     struct ifaddrmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 

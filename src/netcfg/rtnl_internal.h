@@ -4,6 +4,7 @@
 
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
+#include <stdalign.h>
 
 #include "netcfg/rtnl.h"
 
@@ -20,7 +21,7 @@ struct rtnl {
     bool no_address_protocol;
     bool interrupted; /* the list changed while the last dump was read */
     char why[128];    /* what the kernel said to its last refusal; may be empty */
-    char reply[RTNL_REPLY_SIZE];
+    alignas(8) char reply[RTNL_REPLY_SIZE];
 };
 
 /* In memory of RTNL_REQUEST_SIZE. */

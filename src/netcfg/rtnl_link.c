@@ -95,7 +95,7 @@ int rtnl_link_index(const char *name, unsigned *ret_index, struct diag *d)
 /* By index, or by name if that is 0. */
 static int get_link(struct rtnl *r, uint32_t index, const char *name, struct rtnl_link *ret)
 {
-    char memory[RTNL_REQUEST_SIZE];
+    alignas(8) char memory[RTNL_REQUEST_SIZE];
     struct nlmsghdr *h = rtnl_request(r, memory, RTM_GETLINK, 0);
     struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
     struct rtnl_link link = {0};
@@ -140,7 +140,7 @@ int rtnl_link_by_index(struct rtnl *r, uint32_t index, struct rtnl_link *ret, st
 int rtnl_link_set(struct rtnl *r, uint32_t index, uint32_t mtu, uint32_t queue_len, bool up,
                   struct diag *d)
 {
-    char memory[RTNL_REQUEST_SIZE];
+    alignas(8) char memory[RTNL_REQUEST_SIZE];
     struct nlmsghdr *h = rtnl_request(r, memory, RTM_NEWLINK, 0);
     struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 
@@ -169,7 +169,7 @@ int rtnl_link_up(struct rtnl *r, unsigned index, uint32_t mtu, uint32_t queue_le
 
 int rtnl_delete_link(struct rtnl *r, uint32_t index, struct diag *d)
 {
-    char memory[RTNL_REQUEST_SIZE];
+    alignas(8) char memory[RTNL_REQUEST_SIZE];
     struct nlmsghdr *h = rtnl_request(r, memory, RTM_DELLINK, 0);
     struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 
@@ -226,7 +226,7 @@ static int pass_link(void *arg, const struct nlmsghdr *h)
 int rtnl_each_link(struct rtnl *r, int (*each)(void *arg, const struct rtnl_link *link), void *arg,
                    struct diag *d)
 {
-    char memory[RTNL_REQUEST_SIZE];
+    alignas(8) char memory[RTNL_REQUEST_SIZE];
     struct nlmsghdr *h = rtnl_request(r, memory, RTM_GETLINK, NLM_F_DUMP);
     struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
     struct each_link e = {each, arg};

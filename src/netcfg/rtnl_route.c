@@ -66,7 +66,7 @@ static int explain_add(struct rtnl *r, const struct rtnl_route *route, int code,
 
 static int put_route(struct rtnl *r, const struct rtnl_route *route, uint16_t flags, struct diag *d)
 {
-    char memory[RTNL_REQUEST_SIZE];
+    alignas(8) char memory[RTNL_REQUEST_SIZE];
     struct nlmsghdr *h = route_request(r, memory, RTM_NEWROUTE, NLM_F_CREATE | flags, route);
     struct rtmsg *m = mnl_nlmsg_get_payload(h);
 
@@ -100,7 +100,7 @@ int rtnl_add_route(struct rtnl *r, unsigned index, const struct prefix *dst,
 
 int rtnl_delete_route(struct rtnl *r, const struct rtnl_route *route, struct diag *d)
 {
-    char memory[RTNL_REQUEST_SIZE];
+    alignas(8) char memory[RTNL_REQUEST_SIZE];
     char text[PREFIX_TEXT_SIZE];
     struct nlmsghdr *h = route_request(r, memory, RTM_DELROUTE, 0, route);
     struct rtmsg *m = mnl_nlmsg_get_payload(h);
@@ -206,7 +206,7 @@ static int pass_route(void *arg, const struct nlmsghdr *h)
 static int dump(struct rtnl *r, uint8_t family, uint32_t table, uint8_t protocol,
                 struct each_route *e, int *ret_stop)
 {
-    char memory[RTNL_REQUEST_SIZE];
+    alignas(8) char memory[RTNL_REQUEST_SIZE];
     struct nlmsghdr *h = rtnl_request(r, memory, RTM_GETROUTE, NLM_F_DUMP);
     struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 

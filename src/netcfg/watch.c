@@ -37,7 +37,7 @@ struct watch {
     struct rtnl_address *known; /* owned; the host's addresses */
     size_t known_count;
     size_t known_room;
-    char buffer[RTNL_REPLY_SIZE];
+    alignas(8) char buffer[RTNL_REPLY_SIZE];
 };
 
 /* ---- Our links, and the addresses that were there before ---- */
