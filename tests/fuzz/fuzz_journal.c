@@ -74,7 +74,8 @@ static void put_records(struct buf *out, struct slice bodies)
     static const uint64_t key[2];
     struct rd r = rd_init(bodies);
     while (rd_left(&r) > 2) {
-        struct slice body = rd_bytes(&r, MIN((size_t)rd_u16(&r), rd_left(&r)));
+        size_t len = rd_u16(&r);
+        struct slice body = rd_bytes(&r, MIN(len, rd_left(&r)));
         uint8_t frame[8];
         size_t start = buf_len(out);
         struct wr w = wr_init(frame, sizeof(frame));

@@ -149,7 +149,7 @@ static void a_flipped_byte_costs_one_entry_at_most_and_is_said(void **state)
         }
     }
     assert_true(silent <= 3 * 4);
-    print_message("# %zu flips, %zu as if torn\n", flips, silent);
+    print_message("# %u flips, %u as if torn\n", (unsigned)flips, (unsigned)silent);
     buf_release(&whole);
     world_release(&w);
 }

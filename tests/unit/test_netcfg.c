@@ -131,7 +131,7 @@ static void each_step_of_a_change_failing_keeps_the_old_plan_or_has_the_new_one(
     }
     assert_true(points >= 22);
     assert_true(refused >= 14 && refused < points);
-    print_message("# %zu failures, %zu refused the plan\n", points, refused);
+    print_message("# %u failures, %u refused the plan\n", (unsigned)points, (unsigned)refused);
 }
 
 static bool fail_first_at(uint64_t at, enum fuse_action action)

@@ -151,8 +151,8 @@ static bool killed_at(const struct scene *s, uint64_t at, enum fuse_action actio
     world_restart(&w);
     world_recover(&w);
     if (!world_is(&w, before) || netcfg_leftovers(w.n) > 0 || buf_len(&w.disk.file) > 0)
-        fail_msg("%s: killed at step %u (%d, part %zu): not as before", s->name, (unsigned)at,
-                 action, part);
+        fail_msg("%s: killed at step %u (%d, part %u): not as before", s->name, (unsigned)at,
+                 action, (unsigned)part);
     mem_free(before);
     world_release(&w);
     return killed;
@@ -180,10 +180,10 @@ static void a_kill_anywhere_is_undone(void **state)
     for (size_t i = 0; i < ARRAY_LEN(scenes); i++) {
         size_t points = kill_everywhere(&scenes[i]);
         assert_true(points > 10);
-        print_message("# %s: killed at %zu points\n", scenes[i].name, points);
+        print_message("# %s: killed at %u points\n", scenes[i].name, (unsigned)points);
         total += points;
     }
-    print_message("# killed at %zu points in all\n", total);
+    print_message("# killed at %u points in all\n", (unsigned)total);
 }
 
 int main(void)

@@ -129,7 +129,7 @@ static void bad_bytes_are_refused(void **state)
         int r = object_decode(buf_slice(&b), &back);
         b.data[cases[i].at] = was;
         if (r != cases[i].err && !(cases[i].at == 12 && r < 0))
-            fail_msg("case %zu: %d", i, r);
+            fail_msg("case %u: %d", (unsigned)i, r);
     }
     assert_int_equal(object_decode(buf_slice(&b), &back), 0);
     buf_release(&b);
