@@ -365,6 +365,12 @@ static void on_agent_notice(void *arg, const char *text)
     s->events.on_notice(s->arg, text);
 }
 
+static void tell_log_in(void *arg, const char *text)
+{
+    struct system_session *s = arg;
+    agent_notice(s->agent, "%s", text); /* a connection may have told the same */
+}
+
 static const struct agent_events agent_events = {.on_engine_gone = on_engine_gone,
                                                  .on_change = on_agent_change,
                                                  .on_connection = on_agent_connection,
@@ -402,7 +408,7 @@ int system_session_new(struct loop *loop, const struct system_session_config *co
         mem_free(s);
         return r;
     }
-    r = login_watch_new(loop, agent_clusters(s->agent), on_agent_notice, s, &s->log_ins);
+    r = login_watch_new(loop, agent_clusters(s->agent), tell_log_in, s, &s->log_ins);
     if (r < 0) {
         agent_free(s->agent);
         mem_free(s);

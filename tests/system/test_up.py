@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import subprocess
 import time
 
 from lib.harness import main
@@ -263,6 +264,91 @@ def a_broker_that_is_away_for_long_is_told_once(lan):
     assert up.kill(signal.SIGINT) == 0
 
 
+def changed_resolvers_of_the_host_are_followed(lan):
+    host, up = start(lan, "--debug", dns="resolved")
+
+    def upstream():
+        return host.command("dig", "+short", "+time=2", "+tries=1", "@100.64.0.2", "text.a.stile.test", "TXT").out.strip()
+    assert upstream() == '"from upstream"', upstream()
+    host.check("resolvectl", "dns", "eth0", "192.0.2.99")
+    wait_until(lambda: "resolver 192.0.2.99" in up.messages(), "the engine hears of the resolver")
+    assert upstream() != '"from upstream"'
+    host.check("resolvectl", "dns", "eth0", "2001:db8:1::1")
+    wait_until(lambda: "resolver 2001:db8:1::1" in up.messages()[up.messages().rindex("resolver 192.0.2.99"):], "and of the next")
+    assert upstream() == '"from upstream"', upstream()
+    assert echoes(host) == "hello"
+
+
+def two_users_have_zones_of_their_own(lan):
+    host, alices = start(lan)
+    host.log_in("bob", "b")
+    bobs = host.up("bob")
+    assert bobs.status()["interface"] == "stile1", bobs.status()
+    assert "100.64.0.0/10" in bobs.out() and bobs.status()["ipv4_ranges"] != ["100.64.0.0/10"], bobs.out()
+    assert echoes(host, user="alice") == "hello"
+    assert echoes(host, "echo.b.stile.test", user="bob") == "hello"
+    assert echoes(host, "echo.b.stile.test", user="alice") == "ECONNREFUSED"
+    assert echoes(host, user="bob") == "ECONNREFUSED"
+    assert alices.kill(signal.SIGINT) == 0
+    assert echoes(host, "echo.b.stile.test", user="bob") == "hello"
+    assert bobs.kill(signal.SIGINT) == 0
+
+
+def a_zone_that_is_taken_is_refused_with_the_remedy(lan):
+    host, _ = start(lan)
+    host.log_in("bob", "a")
+    out = host.stile("up", user="bob")
+    assert out.status == 1 and "a.stile.test" in out.err and "stile run" in out.err, out
+    host.stile("logout", "--all", user="bob")
+    host.log_in("bob", "b")
+    bobs = host.up("bob")
+    host.log_in("bob", "a")  # while it is up: what was there stays
+    wait_until(lambda: "stay as they were" in bobs.out(), "the refusal is told")
+    assert echoes(host, "echo.b.stile.test", user="bob") == "hello"
+
+
+def each_family_alone_is_enough(lan):
+    for families, ipv6 in (((4,), True), ((4,), False), ((6,), True)):
+        host, up = start(lan, families=families, ipv6=ipv6)
+        begin = time.monotonic()
+        assert echoes(host) == "hello", (families, ipv6)
+        assert time.monotonic() - begin < 2, (families, ipv6)
+        for family in ("-4", "-6"):
+            found = host.command("getent", f"ahostsv{family[1]}", ECHO).out
+            wanted = family == "-4" or ipv6
+            assert bool([line for line in found.splitlines() if "::ffff:" not in line]) == wanted, (families, ipv6, family, found)
+        assert up.kill(signal.SIGINT) == 0
+        host.stop()
+
+
+def an_expired_log_in_is_told_once_and_works_again_after_the_next(lan):
+    host, up = start(lan)
+    assert echoes(host) == "hello"
+    expire(host, lan)
+    wait_until(lambda: "stile login --profile a" in up.out(), "it is told")
+    assert echoes(host) == "ECONNREFUSED"
+    assert echoes(host) == "ECONNREFUSED"
+    assert up.out().count("  The log-in to a as alice has expired") == 1, up.out()
+    host.log_in("alice", "a")
+    wait_until(lambda: echoes(host) == "hello", "apps are reached again")
+    assert "Logged in to a as alice again" in up.out(), up.out()
+
+
+def expire(host, lan):
+    """Puts a certificate in the profile's place that is over, made by the cluster's own CA."""
+    profile = host.path("/home/alice/.config/stile/profiles/a")
+    ca = os.path.join(lan.clusters["a"].dir, "ca")
+    cert, new = os.path.join(profile, "cert.pem"), os.path.join(profile, "cert.pem.new")
+    request = subprocess.run(["openssl", "x509", "-x509toreq", "-in", cert, "-signkey", os.path.join(profile, "key.pem"),
+                              "-copy_extensions", "copyall"], check=True, capture_output=True).stdout
+    subprocess.run(["openssl", "x509", "-req", "-CA", os.path.join(ca, "ca.pem"), "-CAkey", os.path.join(ca, "ca.key"), "-days",
+                    "-1", "-copy_extensions", "copyall", "-set_serial", "77", "-out", new], input=request, check=True,
+                   capture_output=True)
+    os.chmod(new, 0o600)
+    os.chown(new, os.stat(profile).st_uid, os.stat(profile).st_gid)
+    os.rename(new, cert)
+
+
 def in_the_background_it_goes_on_alone(lan):
     host = lan.host()
     host.log_in("alice", "a")
@@ -337,4 +423,4 @@ def status_shows_the_session_and_the_service(lan):
 
 if __name__ == "__main__":
     main(__file__, *[test for test in list(globals().values()) if callable(test) and getattr(test, "__code__", None)
-                     and test.__module__ == "__main__" and test.__code__.co_varnames[:1] == ("lan",) and test.__name__ != "start"])
+                     and test.__module__ == "__main__" and test.__code__.co_varnames[:1] == ("lan",) and test.__name__ not in ("start", "expire")])
