@@ -280,9 +280,7 @@ static int put_name(struct redactor *r, struct slice text, struct buf *out)
     const struct token *known = table_get(&r->tokens, slice_str(key));
     if (known != NULL)
         return buf_put_str(out, known->text);
-    if (is_kept(key))
-        return buf_put(out, text);
-    if (is_domain(key))
+    if (is_domain(key) && !is_kept(key))
         return put_token(r, key, "name", &r->names, out);
     return put_pieces(r, text, out);
 }

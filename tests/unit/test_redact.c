@@ -53,6 +53,7 @@ static void names_that_were_named_go_wherever_they_stand(void **state)
     assert_int_equal(redact_name(r, "corp"), 0);
     check(r, "/home/alice/.config alice@box ALICE's stile-alice_x",
           "/home/name-1/.config name-1@name-2 name-1's stile-name-1_x");
+    check(r, "net.ipv4.alice.x alice.service", "net.ipv4.name-1.x name-1.service");
     check(r, "--profile corp (corp) malice boxes", "--profile name-3 (name-3) malice boxes");
 }
 
