@@ -11,7 +11,7 @@ import subprocess
 from lib import daemons
 from lib.harness import main
 from lib.lan import DIR
-from common.process import Failed, wait_until
+from common.process import Failed, Skip, wait_until
 
 APP = "echo.a.stile.test"
 OUTSIDE = "198.51.100.77"
@@ -190,6 +190,23 @@ def its_daemon_may_be_restarted(lan, way):
 
 def all_is_killed_and_the_next_broker_puts_it_back(lan, way):
     host, up, before = start(lan, way)
+    kill_all(host, up)
+    host.start_broker()
+    host.assert_restored(before, 10)
+    assert resolves(host, "outside.test", OUTSIDE)
+    assert host.broker.stop() == 0
+    host.assert_restored(before)
+
+
+def reboot(host):
+    """What a host has forgotten after one: /run but for what starts anew, our interface, and which boot it was."""
+    for name in ("stile", "resolvconf"):
+        host.check("rm", "-rf", f"/run/{name}")
+    host.write("/tmp/boot_id", "01234567-89ab-cdef-0123-456789abcdef\n")
+    host.check("mount", "--bind", "/tmp/boot_id", "/proc/sys/kernel/random/boot_id")
+
+
+def kill_all(host, up):
     for pid in (host.broker.process.pid, host.broker.proper(), up.process.pid):
         try:
             os.kill(pid, signal.SIGKILL)
@@ -197,10 +214,90 @@ def all_is_killed_and_the_next_broker_puts_it_back(lan, way):
             pass
     host.broker.process.wait()
     up.process.wait()
+
+
+def after_a_reboot_the_file_comes_back(lan):
+    host, up, before = start(lan, File())
+    kill_all(host, up)
+    assert "100.64.0.2" in host.read(RESOLV_CONF)
+    reboot(host)
     host.start_broker()
     host.assert_restored(before, 10)
+
+
+def after_a_reboot_openresolvs_file_comes_back(lan):
+    host, up, before = start(lan, Openresolv())
+    kill_all(host, up)
+    assert "100.64.0.2" in host.read(RESOLV_CONF)
+    reboot(host)
+    # The network comes up again.
+    host.check("resolvconf", "-a", "eth0", text="".join(f"nameserver {address}\n" for address in host.resolvers()))
+    host.start_broker()
+    wait_until(lambda: host.read(RESOLV_CONF).splitlines() == before[RESOLV_CONF][1:], "the file is as it was")
+
+
+def in_a_container_whose_file_is_mounted(lan):
+    host = lan.host()
+    host.log_in("alice", "a")
+    host.write("/tmp/resolv.conf", "nameserver 192.0.2.1\noptions ndots:0\n")
+    host.check("mount", "--bind", "/tmp/resolv.conf", RESOLV_CONF)
+    for end in ("interrupted", "killed"):
+        host.start_broker()
+        before = host.settle()
+        up = host.up("alice")
+        assert up.status()["dns_backend"] == "file"
+        wait_until(lambda: app_resolves(host), "apps' names resolve")
+        assert resolves(host, "outside.test", OUTSIDE)
+        assert "options ndots:0" in host.read("/tmp/resolv.conf")
+        if end == "killed":
+            kill_all(host, up)
+            host.start_broker()
+        else:
+            up.kill(signal.SIGINT)
+        host.assert_restored(before)
+        assert host.broker.stop() == 0
+
+
+def a_file_that_cannot_be_changed_is_said(lan):
+    host = lan.host()
+    host.log_in("alice", "a")
+    if host.command("chattr", "+i", RESOLV_CONF).status != 0:
+        raise Skip("the file system of /etc has no immutable files")
+    before = host.settle()
+    # By itself it does without; forced, it says what to do.
+    host.start_broker()
+    up = host.up("alice")
+    assert up.status()["dns_backend"] == "none", up.status()
+    up.kill(signal.SIGINT)
+    host.broker.stop()
+    host.start_broker("--dns", "file")
+    out = host.stile("up")
+    assert out.status == 1 and "immutable" in out.err and "chattr -i" in out.err, out
+    host.assert_restored(before)
+    host.check("chattr", "-i", RESOLV_CONF)
+    up = host.up("alice")
+    wait_until(lambda: app_resolves(host), "apps' names resolve")
+    up.kill(signal.SIGINT)
+
+
+def without_ipv6(lan, way):
+    host, up, before = start(lan, way, families=(4,), ipv6=False)
     assert resolves(host, "outside.test", OUTSIDE)
-    assert host.broker.stop() == 0
+    assert host.command("getent", "ahosts", APP).status == 0
+    up.kill(signal.SIGINT)
+    host.assert_restored(before)
+
+
+def with_ipv6_alone(lan, way):
+    host = lan.host(dns=way.dns, families=(6,))
+    host.log_in("alice", "a")
+    way.prepare(host)
+    host.start_broker()
+    before = host.settle()
+    up = host.up("alice", "--ipv6-only")
+    wait_until(lambda: resolves(host, APP, "fd", "ahostsv6"), "apps' names resolve")
+    assert resolves(host, "outside.test", "2001:db8:77::1", "ahostsv6")
+    up.kill(signal.SIGINT)
     host.assert_restored(before)
 
 
@@ -254,4 +351,6 @@ WAYS = [File, Resolved, Both, Resolvconf, Openresolv]
 if __name__ == "__main__":
     main(__file__, *of_each(programs_reach_apps_and_outside_names, WAYS), *of_each(another_resolver_is_followed, WAYS),
          *of_each(its_daemon_may_be_restarted, WAYS), *of_each(all_is_killed_and_the_next_broker_puts_it_back, WAYS),
+         *of_each(without_ipv6, WAYS), *of_each(with_ipv6_alone, WAYS), after_a_reboot_the_file_comes_back,
+         after_a_reboot_openresolvs_file_comes_back, in_a_container_whose_file_is_mounted, a_file_that_cannot_be_changed_is_said,
          by_hand, a_fight_for_the_file_ends, clusters=("a",))
