@@ -18,6 +18,7 @@ TEXTS = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf", "/run/systemd/r
 TREES = ["/etc", "/run/resolvconf", "/run/NetworkManager", "/run/systemd/resolve", "/var/lib/NetworkManager"]
 # Written by the daemons themselves, at times of their own; and the administrator's policy.
 OWN_FILES = ["/etc/stile", "/run/NetworkManager/devices", "/run/NetworkManager/proxy", "/var/lib/NetworkManager/timestamps",
+             "/var/lib/NetworkManager/NetworkManager.state",
              "/var/lib/NetworkManager/seen-bssids"]
 LINK_PROPERTIES = ["DNS", "Domains", "DefaultRoute", "LLMNR", "MulticastDNS", "DNSOverTLS", "DNSSEC",
                    "DNSSECNegativeTrustAnchors"]
