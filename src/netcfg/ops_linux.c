@@ -8,7 +8,7 @@
 static int find_link(struct ops_linux *os, const struct object *o, struct rtnl_link *ret,
                      struct diag *d)
 {
-    struct rtnl_link link;
+    struct rtnl_link link = {0};
     int err = rtnl_link_by_index(os->rtnl, o->link_index, &link, d);
 
     if (err < 0)
@@ -23,7 +23,7 @@ static int find_link(struct ops_linux *os, const struct object *o, struct rtnl_l
 /* Whether another link has taken the name. */
 static bool name_is_taken(struct ops_linux *os, const struct object *o)
 {
-    struct rtnl_link link;
+    struct rtnl_link link = {0};
 
     return rtnl_link_by_name(os->rtnl, o->link, &link, NULL) == 0 && link.index != o->link_index;
 }
@@ -34,7 +34,7 @@ enum { LINK_UNDO_VERSION = 1 };
 
 static int link_capture(void *arg, const struct object *o, struct buf *undo, struct diag *d)
 {
-    struct rtnl_link link;
+    struct rtnl_link link = {0};
     uint8_t memory[16];
     struct wr w = wr_init(memory, sizeof(memory));
     int err = find_link(arg, o, &link, d);
@@ -81,7 +81,7 @@ static int link_apply(void *arg, const struct object *o, const struct object *ol
                       struct diag *d)
 {
     struct ops_linux *os = arg;
-    struct rtnl_link link;
+    struct rtnl_link link = {0};
     int err = find_link(os, o, &link, d);
 
     if (err < 0 || settings_are(&o->settings, &link))
@@ -112,8 +112,8 @@ static int link_verify(void *arg, const struct object *o, struct slice undo,
                        enum object_presence *ret, struct diag *d)
 {
     struct ops_linux *os = arg;
-    struct rtnl_link link;
-    struct rtnl_link before;
+    struct rtnl_link link = {0};
+    struct rtnl_link before = {0};
     int err = find_link(os, o, &link, d);
 
     if (err == 0)
@@ -142,8 +142,8 @@ static int link_undo(void *arg, const struct object *o, struct slice undo, enum 
                      struct diag *d)
 {
     struct ops_linux *os = arg;
-    struct rtnl_link link;
-    struct rtnl_link before;
+    struct rtnl_link link = {0};
+    struct rtnl_link before = {0};
     int err = find_link(os, o, &link, d);
 
     if (err == 0)
@@ -165,7 +165,7 @@ static int link_undo(void *arg, const struct object *o, struct slice undo, enum 
 static int look_for_address(struct ops_linux *os, const struct object *o, bool *ret_found,
                             bool *ret_ours, struct diag *d)
 {
-    struct rtnl_link link;
+    struct rtnl_link link = {0};
     struct rtnl_address found;
     int err = find_link(os, o, &link, d);
 
@@ -193,9 +193,9 @@ static int address_is_taken(const struct object *o, struct diag *d)
 static int address_capture(void *arg, const struct object *o, struct buf *undo UNUSED,
                            struct diag *d)
 {
-    struct rtnl_link link;
-    bool found;
-    bool ours;
+    struct rtnl_link link = {0};
+    bool found = false;
+    bool ours = false;
     int err = find_link(arg, o, &link, d);
 
     if (err == 0)
@@ -211,9 +211,9 @@ static int address_apply(void *arg, const struct object *o, const struct object 
     struct ops_linux *os = arg;
     const struct rtnl_address a = {
         .link_index = o->link_index, .addr = o->address.addr, .bits = o->address.bits};
-    struct rtnl_link link;
-    bool found;
-    bool ours;
+    struct rtnl_link link = {0};
+    bool found = false;
+    bool ours = false;
     int err = find_link(os, o, &link, d);
 
     if (err == 0)
@@ -226,8 +226,8 @@ static int address_apply(void *arg, const struct object *o, const struct object 
 static int address_verify(void *arg, const struct object *o, struct slice undo UNUSED,
                           enum object_presence *ret, struct diag *d)
 {
-    bool found;
-    bool ours;
+    bool found = false;
+    bool ours = false;
     int err = look_for_address(arg, o, &found, &ours, d);
 
     if (err < 0)
@@ -242,8 +242,8 @@ static int address_undo(void *arg, const struct object *o, struct slice undo UNU
     struct ops_linux *os = arg;
     const struct rtnl_address a = {
         .link_index = o->link_index, .addr = o->address.addr, .bits = o->address.bits};
-    bool found;
-    bool ours;
+    bool found = false;
+    bool ours = false;
     int err = look_for_address(os, o, &found, &ours, d);
 
     if (err < 0)
@@ -280,7 +280,7 @@ static int look_for_route(struct ops_linux *os, const struct object *o, enum sta
                           struct rtnl_route *ret_found, struct diag *d)
 {
     const struct rtnl_route wanted = route_of(o);
-    struct rtnl_link link;
+    struct rtnl_link link = {0};
     int err = rtnl_find_route(os->rtnl, &wanted, ret_found, d);
 
     *ret = NOTHING;
@@ -316,9 +316,9 @@ static int route_is_taken(struct ops_linux *os, const struct rtnl_route *found, 
 
 static int route_capture(void *arg, const struct object *o, struct buf *undo UNUSED, struct diag *d)
 {
-    struct rtnl_link link;
-    struct rtnl_route found;
-    enum standing standing;
+    struct rtnl_link link = {0};
+    struct rtnl_route found = {0};
+    enum standing standing = NOTHING;
     int err = find_link(arg, o, &link, d);
 
     if (err == 0)
@@ -333,9 +333,9 @@ static int route_apply(void *arg, const struct object *o, const struct object *o
 {
     struct ops_linux *os = arg;
     const struct rtnl_route wanted = route_of(o);
-    struct rtnl_link link;
-    struct rtnl_route found;
-    enum standing standing;
+    struct rtnl_link link = {0};
+    struct rtnl_route found = {0};
+    enum standing standing = NOTHING;
     int err = find_link(os, o, &link, d);
 
     if (err == 0)
@@ -352,8 +352,8 @@ static int route_apply(void *arg, const struct object *o, const struct object *o
 static int route_verify(void *arg, const struct object *o, struct slice undo UNUSED,
                         enum object_presence *ret, struct diag *d)
 {
-    struct rtnl_route found;
-    enum standing standing;
+    struct rtnl_route found = {0};
+    enum standing standing = NOTHING;
     int err = look_for_route(arg, o, &standing, &found, d);
 
     if (err < 0)
@@ -369,8 +369,8 @@ static int route_undo(void *arg, const struct object *o, struct slice undo UNUSE
                       enum object_undone *ret, struct diag *d)
 {
     struct ops_linux *os = arg;
-    struct rtnl_route found;
-    enum standing standing;
+    struct rtnl_route found = {0};
+    enum standing standing = NOTHING;
     int err = look_for_route(os, o, &standing, &found, d);
 
     if (err < 0)

@@ -200,7 +200,7 @@ static bool new_links_have_ipv6(void)
 
 bool rtnl_ipv6_available(struct rtnl *r, const char *link)
 {
-    struct rtnl_link found;
+    struct rtnl_link found = {0};
 
     if (link != NULL && rtnl_link_by_name(r, link, &found, NULL) == 0)
         return found.ipv6;

@@ -15,11 +15,10 @@
 
 enum {
     OWN_LINKS_MAX = 256,
-    KNOWN_MAX = 4096,   /* addresses; more are told of each time they are renewed */
-    BATCH = 256,        /* datagrams for one wake-up; more come with the next */
-    ROOM = 1024 * 1024, /* of the kernel, for events that we haven't read; it may give less */
-    LINK_CREATED = -1,  /* ifi_change of a new link: all bits */
-    HANDLES = 2,
+    KNOWN_MAX = 4096,         /* addresses; more are told of each time they are renewed */
+    BATCH = 256,              /* datagrams for one wake-up; more come with the next */
+    ROOM = 1024 * 1024,       /* of the kernel, for events that we haven't read; it may give less */
+    LINK_CREATED = -1,        /* ifi_change of a new link: all bits */
     FAR_FUTURE_YEARS = 10000, /* the timer's time, which is never reached */
 };
 
@@ -393,15 +392,13 @@ int watch_new(struct loop *loop, const struct rtnl *own,
 /* The handles are opened in this order: the timer's, then the socket's. */
 void watch_free(struct watch *w)
 {
-    uv_poll_t *polls[HANDLES];
-
     if (w == NULL)
         return;
-    polls[0] = &w->timer_poll;
-    polls[1] = &w->socket_poll;
     int open = w->open_handles;
     if (open == 0)
         release(w);
-    for (int i = 0; i < open; i++)
-        uv_close((uv_handle_t *)polls[i], on_closed);
+    if (open > 0)
+        uv_close((uv_handle_t *)&w->timer_poll, on_closed);
+    if (open > 1)
+        uv_close((uv_handle_t *)&w->socket_poll, on_closed);
 }

@@ -8,40 +8,40 @@
 static struct ops_linux os;
 static struct tun tun;
 static uint32_t link_index;
-static struct buf undo;
-static struct diag d;
+static struct buf undo_bytes;
+static struct diag why;
 
 /* ---- The back-end that the DNS row asks ---- */
 
 static const char *dns_asked;
 static struct dns_backend backend = {.exclusive = true};
 
-int dns_backend_capture(struct dns_backend *b, const struct object *o UNUSED, struct buf *bytes,
-                        struct diag *diag UNUSED)
+int dns_backend_capture(struct dns_backend *b, const struct object *o UNUSED, struct buf *undo,
+                        struct diag *d UNUSED)
 {
     dns_asked = b == &backend ? "capture" : "another";
-    return buf_put_str(bytes, "fake");
+    return buf_put_str(undo, "fake");
 }
 
 int dns_backend_apply(struct dns_backend *b, const struct object *o UNUSED,
-                      const struct object *old, struct diag *diag UNUSED)
+                      const struct object *old, struct diag *d UNUSED)
 {
     dns_asked = b == &backend && old == NULL ? "apply" : "change";
     return 0;
 }
 
 int dns_backend_verify(struct dns_backend *b UNUSED, const struct object *o UNUSED,
-                       struct slice bytes, enum object_presence *ret, struct diag *diag UNUSED)
+                       struct slice undo, enum object_presence *ret, struct diag *d UNUSED)
 {
-    dns_asked = slice_eq_str(bytes, "fake") ? "verify" : "other bytes";
+    dns_asked = slice_eq_str(undo, "fake") ? "verify" : "other bytes";
     *ret = OBJECT_FOREIGN;
     return 0;
 }
 
-int dns_backend_undo(struct dns_backend *b UNUSED, const struct object *o UNUSED,
-                     struct slice bytes, enum object_undone *ret, struct diag *diag UNUSED)
+int dns_backend_undo(struct dns_backend *b UNUSED, const struct object *o UNUSED, struct slice undo,
+                     enum object_undone *ret, struct diag *d UNUSED)
 {
-    dns_asked = slice_eq_str(bytes, "fake") ? "undo" : "other bytes";
+    dns_asked = slice_eq_str(undo, "fake") ? "undo" : "other bytes";
     *ret = OBJECT_LEFT;
     return 0;
 }
@@ -50,20 +50,21 @@ int dns_backend_undo(struct dns_backend *b UNUSED, const struct object *o UNUSED
 
 static int capture(const struct object *o)
 {
-    buf_clear(&undo);
-    return os.ops.kinds[o->kind]->capture(os.ops.os, o, &undo, &d);
+    buf_clear(&undo_bytes);
+    return os.ops.kinds[o->kind]->capture(os.ops.os, o, &undo_bytes, &why);
 }
 
 static int apply(const struct object *o, const struct object *old)
 {
-    return os.ops.kinds[o->kind]->apply(os.ops.os, o, old, &d);
+    return os.ops.kinds[o->kind]->apply(os.ops.os, o, old, &why);
 }
 
 static enum object_presence verify(const struct object *o)
 {
     enum object_presence p = OBJECT_FOREIGN;
 
-    assert_int_equal(os.ops.kinds[o->kind]->verify(os.ops.os, o, buf_slice(&undo), &p, &d), 0);
+    assert_int_equal(os.ops.kinds[o->kind]->verify(os.ops.os, o, buf_slice(&undo_bytes), &p, &why),
+                     0);
     return p;
 }
 
@@ -71,14 +72,15 @@ static enum object_undone take_back(const struct object *o)
 {
     enum object_undone u = OBJECT_LEFT;
 
-    assert_int_equal(os.ops.kinds[o->kind]->undo(os.ops.os, o, buf_slice(&undo), &u, &d), 0);
+    assert_int_equal(os.ops.kinds[o->kind]->undo(os.ops.os, o, buf_slice(&undo_bytes), &u, &why),
+                     0);
     return u;
 }
 
 static void put(const struct object *o)
 {
     if (capture(o) < 0 || apply(o, NULL) < 0)
-        fail_msg("%s", d.text);
+        fail_msg("%s", why.text);
     assert_int_equal(verify(o), OBJECT_PRESENT);
 }
 
@@ -125,9 +127,9 @@ static int make_session(void **state UNUSED)
     network_enter();
     network_ip("link set lo up");
     tun = network_tun("stile0");
-    buf_init(&undo, OBJECT_UNDO_MAX);
-    assert_int_equal(ops_linux_init(&os, &backend, &d), 0);
-    assert_int_equal(rtnl_link_by_name(os.rtnl, "stile0", &l, &d), 0);
+    buf_init(&undo_bytes, OBJECT_UNDO_MAX);
+    assert_int_equal(ops_linux_init(&os, &backend, &why), 0);
+    assert_int_equal(rtnl_link_by_name(os.rtnl, "stile0", &l, &why), 0);
     link_index = l.index;
     return 0;
 }
@@ -135,14 +137,14 @@ static int make_session(void **state UNUSED)
 static int make_up(void **state)
 {
     (void)make_session(state);
-    assert_int_equal(rtnl_link_up(os.rtnl, link_index, 0, 0, &d), 0);
+    assert_int_equal(rtnl_link_up(os.rtnl, link_index, 0, 0, &why), 0);
     return 0;
 }
 
 static int end_session(void **state UNUSED)
 {
     ops_linux_release(&os);
-    buf_release(&undo);
+    buf_release(&undo_bytes);
     tun_close(&tun);
     return 0;
 }
@@ -163,13 +165,13 @@ static void a_link_gets_its_settings_and_the_old_ones_back(void **state UNUSED)
     struct rtnl_link before;
     struct rtnl_link after;
 
-    assert_int_equal(rtnl_link_by_name(os.rtnl, "stile0", &before, &d), 0);
+    assert_int_equal(rtnl_link_by_name(os.rtnl, "stile0", &before, &why), 0);
     assert_int_equal(capture(&o), 0);
     assert_int_equal(verify(&o), OBJECT_MISSING);
     assert_int_equal(apply(&o, NULL), 0);
     assert_int_equal(verify(&o), OBJECT_PRESENT);
     assert_int_equal(take_back(&o), OBJECT_UNDONE);
-    assert_int_equal(rtnl_link_by_name(os.rtnl, "stile0", &after, &d), 0);
+    assert_int_equal(rtnl_link_by_name(os.rtnl, "stile0", &after, &why), 0);
     assert_int_equal(after.mtu, before.mtu);
     assert_int_equal(after.queue_len, before.queue_len);
     assert_false(after.up);
@@ -249,9 +251,9 @@ static void damaged_undo_bytes_of_a_link_are_refused(void **state UNUSED)
     enum object_undone u = OBJECT_GONE;
 
     put(&o);
-    for (size_t cut = 0; cut < buf_len(&undo); cut++) {
-        struct slice part = slice_first(buf_slice(&undo), cut);
-        assert_int_equal(os.ops.kinds[OBJECT_LINK]->undo(&os, &o, part, &u, &d), ERR_FORMAT);
+    for (size_t cut = 0; cut < buf_len(&undo_bytes); cut++) {
+        struct slice part = slice_first(buf_slice(&undo_bytes), cut);
+        assert_int_equal(os.ops.kinds[OBJECT_LINK]->undo(&os, &o, part, &u, &why), ERR_FORMAT);
     }
     assert_true(network_ip_says("link show stile0", "mtu 9000"));
 }
@@ -282,7 +284,7 @@ static void an_address_that_someone_has_given_is_refused(void **state UNUSED)
 
     network_ip("address add 100.64.0.1/32 dev stile0");
     assert_int_equal(capture(&o), ERR_EXISTS);
-    assert_non_null(strstr(d.text, "100.64.0.1"));
+    assert_non_null(strstr(why.text, "100.64.0.1"));
     assert_int_equal(apply(&o, NULL), ERR_EXISTS);
     assert_int_equal(verify(&o), OBJECT_FOREIGN);
     assert_int_equal(take_back(&o), OBJECT_LEFT);
@@ -334,7 +336,7 @@ static void a_link_that_outlived_its_owner_loses_address_and_route(void **state 
     put(&a);
     put(&r);
     ops_linux_release(&os);
-    assert_int_equal(ops_linux_init(&os, NULL, &d), 0);
+    assert_int_equal(ops_linux_init(&os, NULL, &why), 0);
     assert_int_equal(take_back(&r), OBJECT_UNDONE);
     assert_int_equal(take_back(&a), OBJECT_UNDONE);
     assert_false(network_ip_says("route show table all", "100.64"));
@@ -397,7 +399,7 @@ static void a_route_that_someone_has_is_refused(void **state UNUSED)
 
     network_ip("route add 100.64.0.0/10 dev lo");
     assert_int_equal(capture(&o), ERR_EXISTS);
-    assert_non_null(strstr(d.text, "on lo"));
+    assert_non_null(strstr(why.text, "on lo"));
     assert_int_equal(apply(&o, NULL), ERR_EXISTS);
     assert_int_equal(take_back(&o), OBJECT_LEFT);
     assert_true(network_ip_says("route show 100.64.0.0/10", "dev lo"));

@@ -67,10 +67,15 @@ class Rig:
 
     def _change(self):
         """The second cluster's log-in comes or goes."""
-        if self.has_second:
-            self.host.stile("logout", "--profile", "b")
-        else:
-            self.host.log_in("alice", "b")
+        try:
+            if self.has_second:
+                self.host.stile("logout", "--profile", "b")
+            else:
+                self.host.log_in("alice", "b")
+        except Failed:
+            if self.may_refuse:
+                raise Over from None  # the engine's calls fail too, and with them the host's names
+            raise
         self.has_second = not self.has_second
 
     def _session(self, broker, ups):
@@ -168,8 +173,12 @@ def failing_at_any_moment(dns, lan):
     for index in kill.selection(len(points), FAILURES):
         call, number = points[index - 1]
         error = ERRORS[tried % len(ERRORS)]
-        rig.live(kill.failing_at(call, error, number))
-        rig.put_back(f"{call} number {number} failed with {error}")
+        where = f"{call} number {number} failed with {error}"
+        try:
+            rig.live(kill.failing_at(call, error, number))
+        except Failed as failed:
+            raise Failed(f"{where}: {failed}") from None
+        rig.put_back(where)
         tried += 1
     print(f"# broker, DNS {dns}: {tried} of {len(points)} system calls failed in turn in {time.monotonic() - start:.0f} s, put back "
           "each time")
