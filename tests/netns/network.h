@@ -91,13 +91,17 @@ static inline bool network_sysctl(const char *path, const char *value)
     return done;
 }
 
+/* Without the address that the kernel makes up after a moment. */
 static inline struct tun network_tun(const char *name)
 {
     struct tun tun;
     struct diag d = {0};
+    char words[64];
 
     if (tun_open(name, 1, &tun, &d) < 0)
         fail_msg("%s", d.text);
+    (void)snprintf(words, sizeof(words), "link set %s addrgenmode none", name);
+    network_ip(words);
     return tun;
 }
 
