@@ -21,7 +21,7 @@ import sys
 
 from common.process import CLONE_NEWNET, PYTHON, Failed, Result, Skip, before_exec, finish, wait_until
 from lib import daemons
-from lib.host import Host
+from lib.host import USERS, Host
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.join(HERE, "..", "..")
@@ -129,7 +129,7 @@ class Lan:
     """clusters: their names; each has its zone NAME.stile.test."""
 
     def __init__(self, clusters=("a", "b")):
-        self.processes, self.hosts, self.marks = [], [], {}
+        self.processes, self.hosts, self.marks, self.log_ins = [], [], {}, {}
         self.numbers, self.password = 0, PASSWORD
         self._make_dir()
         self._make_bridge()
@@ -273,6 +273,26 @@ class Lan:
                      ["ssh-keyscan", "-T", "2", SERVERS])
         with open(os.path.join(path, "user"), encoding="ascii") as file:
             return file.read()
+
+    # ---- log-ins ----
+
+    def keep_log_ins(self, done, host, user):
+        """Keeps the profiles that these log-ins have made."""
+        self.log_ins[done] = os.path.join(DIR, f"log-ins-{len(self.log_ins)}")
+        shutil.copytree(host.path(f"/home/{user}/.config"), self.log_ins[done], symlinks=True,
+                        ignore=shutil.ignore_patterns("*.sock"))
+
+    def restore_log_ins(self, done, host, user):
+        """Gives a user of a host what was kept; false if nothing was."""
+        if done not in self.log_ins:
+            return False
+        top = host.path(f"/home/{user}/.config")
+        shutil.rmtree(top, ignore_errors=True)
+        shutil.copytree(self.log_ins[done], top, symlinks=True)
+        for path, directories, files in os.walk(top):
+            for name in (".", *directories, *files):
+                os.lchown(os.path.join(path, name), USERS[user], USERS[user])
+        return True
 
     # ---- hosts ----
 
