@@ -62,6 +62,17 @@ static void tell_ok(const struct dns_probe *p, struct findings *ret)
                                                 : "AAAA; IPv4 is off");
 }
 
+/* Two are asked at once, and the first answer counts. */
+static void tell_contest(const struct dns_probe *p, const struct dns_verdict *v,
+                         struct findings *ret)
+{
+    struct finding *n = findings_add(ret, SEVERITY_NOTICE, "dns-contested", p->zone);
+    finding_title(n, "Names in %s are asked of %s as well: they may go astray now and then",
+                  p->zone, v->who);
+    finding_detail(n, "%s", v->why);
+    finding_remedy(n, "%s", v->remedy);
+}
+
 static void tell_wrong(const struct dns_probe *p, const struct dns_verdict *v, const char *records,
                        struct findings *ret)
 {
@@ -90,6 +101,8 @@ static void judge_probe(const struct facts *f, const struct dns_probe *p, struct
     if (!wrong[0] && !wrong[1]) {
         if (v[0].kind != VERDICT_NONE || v[1].kind != VERDICT_NONE)
             tell_ok(p, ret);
+        if (v[0].who[0] != '\0' || v[1].who[0] != '\0')
+            tell_contest(p, v[0].who[0] != '\0' ? &v[0] : &v[1], ret);
         return;
     }
     bool same = wrong[0] && wrong[1] && v[0].kind == v[1].kind;

@@ -82,7 +82,10 @@ static void judge_state(const struct session_facts *s, const char *name, struct 
                       (unsigned)s->pid);
         return;
     }
-    struct finding *n = findings_add(ret, SEVERITY_PROBLEM, "session-not-up", name);
+    /* Having logged in nowhere is no fault. */
+    bool waits = str_eq(s->state, "waiting for a log-in");
+    struct finding *n =
+        findings_add(ret, waits ? SEVERITY_NOTICE : SEVERITY_PROBLEM, "session-not-up", name);
     finding_title(n, "stile up (pid %u) isn't up: %s", (unsigned)s->pid, s->state);
     finding_detail(n, "%s", s->state_detail);
     finding_remedy(n,

@@ -282,6 +282,10 @@ void dns_judge(const struct facts *f, const struct dns_probe *p, size_t family,
         break;
     case DNS_OURS:
         ret->kind = VERDICT_OK;
+        if (resolver_uses_resolved(&f->host.resolver) && rival(&j) != NULL) {
+            say_link(&j, rival(&j));
+            ret->kind = VERDICT_OK; /* this time */
+        }
         break;
     case DNS_FOREIGN:
         judge_misled(&j, true);

@@ -15,9 +15,10 @@ enum dns_verdict_kind {
 
 struct dns_verdict {
     enum dns_verdict_kind kind;
-    char who[256]; /* HIJACKED: "the interface wg0 (its domain corp.example in systemd-resolved)" */
-    char why[512]; /* one sentence without the full stop; may be empty for OK */
-    char remedy[512]; /* empty for OK */
+    char who
+        [256]; /* HIJACKED: "the interface wg0 (corp.example in systemd-resolved)"; OK: who is asked as well, or empty */
+    char why[512];    /* one sentence without the full stop; empty for OK if nobody else is asked */
+    char remedy[512]; /* the same */
 };
 
 /* family: index, see dns_facts.h. */

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import sys
 import time
 
 from lib.harness import main
@@ -167,6 +168,26 @@ def the_zone_on_another_link_of_resolved_is_a_hijack(lan):
     found = diagnose(host, expect=1)
     assert problems_of(found) == {"dns-hijacked"}, found
     assert f"hijacked by the interface eth0 ({ZONE} in systemd-resolved)" in found["dns-hijacked"][0]["title"], found
+
+
+def the_same_zone_on_two_links_is_told(lan):
+    host, _ = resolved_session(lan)
+    host.check("resolvectl", "domain", "eth0", f"~{ZONE}")
+    found = diagnose(host)
+    ids = {"dns-contested", "dns-hijacked"} & set(found)
+    assert ids, found
+    assert "the interface eth0" in found[ids.pop()][0]["title"], found
+
+
+def one_family_alone(lan):
+    for how in ({"families": (6,)}, {"families": (4,)}, {"families": (4,), "ipv6": False}):
+        host = lan.host(**how)
+        host.log_in("alice", "a")
+        host.start_broker()
+        host.up("alice")
+        found = diagnose(host, expect=0)
+        assert found["dns"][0]["subject"] == ZONE, found
+        assert host.down().status == 0
 
 
 def a_resolver_that_answers_in_our_place_is_named(lan):

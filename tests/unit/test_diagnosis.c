@@ -105,7 +105,9 @@ static void versions_and_sessions_that_do_not_work(void **state)
     check_problem(w, "version-differs", "service is of version 99.0");
     set_text(w->m.f.broker.status.version, STILE_VERSION);
     set_text(w->m.session.state, "waiting for a log-in");
-    check_problem(w, "session-not-up", "waiting for a log-in");
+    check_notice(w, "session-not-up", "waiting for a log-in");
+    set_text(w->m.session.state, "starting again");
+    check_problem(w, "session-not-up", "starting again");
     w->m.session.err = ERR_TIMEOUT;
     w->m.f.broker.status.session_count = 1;
     set_text(w->m.f.broker.status.sessions[0].interface_name, "stile0");
@@ -158,6 +160,7 @@ static void names_that_go_astray(void **state)
     struct world *w = *state;
     struct dns_probe *p = &w->m.probe;
     made_up_domain(&w->m, "wg0", "corp.example");
+    check_notice(w, "dns-contested", "asked of the interface wg0");
     p->host[0] = DNS_NO_NAME;
     check_problem(w, "dns-hijacked", "Names in corp.example (A) are hijacked by the interface wg0");
     p->host[1] = DNS_NO_NAME;
