@@ -150,6 +150,24 @@ static void leave_leftovers(struct steps *steps)
     steps->count = kept; /* removals are the last: `forward` stays right */
 }
 
+/* Of an exclusive kind another session's is applied: this one's comes when that session ends. */
+static void say_waiting(const struct netcfg *n, uint32_t session, const struct plan *plan,
+                        const struct state *to, struct netcfg_report *report)
+{
+    char text[OBJECT_TEXT_SIZE];
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct object *o = &plan->objects[i];
+        const struct state_item *item = state_get(to, o);
+        if (!n->ops.kinds[o->kind]->exclusive || (item != NULL && item->session == session))
+            continue;
+        object_text(o, text);
+        netcfg_report_note(report,
+                           "The %s wait until another session ends: the way this host resolves "
+                           "names has room for one session only",
+                           text);
+    }
+}
+
 static int run_plan(struct netcfg *n, uint32_t session, const struct plan *plan,
                     struct netcfg_report *report, struct diag *d)
 {
@@ -163,7 +181,10 @@ static int run_plan(struct netcfg *n, uint32_t session, const struct plan *plan,
     leave_leftovers(&steps);
     if (plan == NULL)
         return transaction_run_each(n, &steps, report);
-    return transaction_run(n, steps.list, steps.count, report, d);
+    r = transaction_run(n, steps.list, steps.count, report, d);
+    if (r == 0)
+        say_waiting(n, session, plan, &to, report);
+    return r;
 }
 
 static int check_plan(const struct netcfg *n, const struct plan *plan, struct diag *d)

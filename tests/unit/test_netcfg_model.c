@@ -5,7 +5,7 @@
 /* Random plans, sessions, failures, kills and meddling, against a model: what the host must look like is what the sessions'
  * plans say, laid over what it was before. The seed is printed; STILE_SEED sets it. */
 
-enum { SESSIONS = 4, ROUNDS = 400, ACTIONS = 40 };
+enum { SESSIONS = 4, ROUNDS = 200, ACTIONS = 40 };
 
 static uint64_t random_state;
 

@@ -335,10 +335,10 @@ static void a_change_of_the_host_is_told_once_it_has_settled(void **state)
     caller_init(&c);
     start(&c);
     uint64_t began = clock_mono_ns();
-    for (int i = 0; i < 5; i++)
-        poke(&c, NETCFG_CHANGED_LINK);
     c.host.resolvers.count = 1;
     assert_int_equal(str_copy(c.host.resolvers.addrs[0], RESOLVER_TEXT, "10.9.9.9"), 0);
+    for (int i = 0; i < 5; i++)
+        poke(&c, NETCFG_CHANGED_LINK);
     wait_for(&c, &c.of_kind[NETCFG_EVENT_UPSTREAMS], 1);
     assert_true(clock_mono_ns() - began > 150 * NS_PER_MS);
     assert_int_equal(c.of_kind[NETCFG_EVENT_NETWORK], 1);
