@@ -25,6 +25,7 @@ struct broker {
     size_t signal_count;
     bool ready; /* the host has said so, or that it never will be */
     bool stopping;
+    bool served; /* the socket has its name */
     int err;
     struct diag *d;
 };
@@ -96,6 +97,7 @@ static int serve(struct broker *b)
         (void)close(config.fd);
         system_socket_remove(b->config->socket_path);
     }
+    b->served = r == 0;
     return r;
 }
 
@@ -105,16 +107,18 @@ static void on_ready(void *arg, int err, const struct diag *d)
     b->ready = true;
     if (err < 0)
         *b->d = *d;
+    if (b->config->only_recover)
+        b->stopping = true;
     if (err == 0 && !b->stopping)
         err = serve(b);
+    const char *recovered = err == 0 ? host_last_recovery(b->host) : "";
+    if (recovered[0] != '\0')
+        log_warn("An earlier broker didn't end in order: %s", recovered);
     if (err < 0 || b->stopping) {
         b->stopping = false;
         fail(b, err);
         return;
     }
-    const char *recovered = host_last_recovery(b->host);
-    if (recovered[0] != '\0')
-        log_warn("An earlier broker didn't end in order: %s", recovered);
     log_info("Serving on %s; DNS by %s; %s", b->config->socket_path, host_dns_backend(b->host),
              b->config->policy->path != NULL ? b->config->policy->path
                                              : "without " POLICY_PATH ", so for root alone");
@@ -192,7 +196,7 @@ int broker_run(const struct broker_config *config, struct diag *d)
             on_callers_closed(&b);
     }
     (void)loop_run(&b.loop);
-    if (b.err == 0)
+    if (b.served)
         system_socket_remove(config->socket_path);
     (void)loop_release(&b.loop);
     if (b.err == 0)

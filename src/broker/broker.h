@@ -17,6 +17,7 @@ struct broker_config {
     const char *socket_path;
     const char *state_dir;
     enum peer_hold peer_hold;
+    bool only_recover; /* put back what an earlier broker left, and end */
 };
 
 /* Until SIGTERM, SIGINT or SIGHUP: 0. Else why it couldn't start. */

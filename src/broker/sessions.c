@@ -13,7 +13,14 @@
 
 enum { GRACE_MS = 1500 }; /* for an engine, to tell how the last connections ended */
 
-enum state { STATE_APPLYING, STATE_RUNNING, STATE_CONFIGURING, STATE_ENDING, STATE_QUIET };
+enum state {
+    STATE_WAITING,
+    STATE_APPLYING,
+    STATE_RUNNING,
+    STATE_CONFIGURING,
+    STATE_ENDING,
+    STATE_QUIET
+};
 
 struct sessions {
     struct loop *loop;
@@ -27,6 +34,7 @@ struct sessions {
     void (*emptied)(void *arg); /* NULL: not stopping */
     void *emptied_arg;
     bool paused;
+    enum log_level level; /* of the log, when no session wants more */
 };
 
 struct session {
@@ -49,6 +57,17 @@ struct session {
 };
 
 static void begin_end(struct session *s);
+static void start_waiting(struct sessions *all);
+
+/* `stile up --debug`: as long as such a session is there. */
+static void set_log_level(struct sessions *all)
+{
+    enum log_level level = all->level;
+    LIST_FOR_EACH (node, &all->all)
+        if ((LIST_ENTRY(node, struct session, node)->network.flags & BROKER_DEBUG) != 0)
+            level = LOG_DEBUG;
+    log_set_level(level);
+}
 
 /* ---- telling ---- */
 
@@ -80,17 +99,19 @@ static void on_timer_closed(void *arg)
 
 static void finish(struct session *s)
 {
-    user_log(LOG_INFO, s->caller.uid, "The session of uid %u on %s has ended",
-             (unsigned)s->caller.uid, s->launch.name);
+    if (s->launch.name[0] != '\0')
+        user_log(LOG_INFO, s->caller.uid, "The session of uid %u on %s has ended",
+                 (unsigned)s->caller.uid, s->launch.name);
     list_remove(&s->node);
     s->all->count--;
-    registry_drop(&s->all->registry, s->id);
+    set_log_level(s->all);
     if (s->failure.err < 0)
         answer(s, s->failure.err, &s->failure, NULL);
     if (s->arg != NULL)
         s->events.on_ended(s->arg, s->engine_died);
     struct sessions *all = s->all;
     timer_close(&s->timer, on_timer_closed);
+    start_waiting(all);
     if (all->count == 0 && all->emptied != NULL)
         all->emptied(all->emptied_arg);
 }
@@ -103,6 +124,7 @@ static void on_host_ended(void *arg, const struct host_outcome *o)
         user_log(LOG_ERROR, s->caller.uid, "Failed to put everything of %s back: %s",
                  s->launch.name, o->d->text);
     s->state = STATE_QUIET;
+    registry_drop(&s->all->registry, s->id);
     if (s->launch.pid == 0) {
         launch_kill(&s->launch);
         finish(s);
@@ -117,6 +139,10 @@ static void begin_end(struct session *s)
 {
     if (s->state == STATE_APPLYING || s->state == STATE_CONFIGURING) {
         s->end_wanted = true;
+        return;
+    }
+    if (s->state == STATE_WAITING) {
+        finish(s);
         return;
     }
     if (s->state != STATE_RUNNING)
@@ -199,15 +225,22 @@ static void fail_start(struct session *s, int err, const struct diag *d)
     s->failure.err = err;
 }
 
+/* Nothing of it is on the host. */
+static void give_up(struct session *s, int err, const struct diag *d)
+{
+    launch_kill(&s->launch);
+    registry_drop(&s->all->registry, s->id);
+    fail_start(s, err, d);
+    finish(s);
+}
+
 static void on_applied(void *arg, const struct host_outcome *o)
 {
     struct session *s = arg;
     struct broker_started m;
     struct diag d = {0};
     if (o->err < 0) {
-        launch_kill(&s->launch);
-        fail_start(s, o->err, o->d);
-        finish(s);
+        give_up(s, o->err, o->d);
         return;
     }
     s->state = STATE_RUNNING;
@@ -227,29 +260,47 @@ static void on_applied(void *arg, const struct host_outcome *o)
     answer(s, 0, NULL, &m);
 }
 
-static int check(struct sessions *all, const struct session_caller *caller,
-                 const struct broker_network *n, struct diag *d)
+static bool is_ending(const struct session *s)
 {
-    if (all->emptied != NULL)
-        return diag_set(d, ERR_CLOSED, 0, "The broker is being stopped");
-    if (all->paused)
-        return diag_set(d, ERR_BUSY, 0, "The broker is cleaning up (`stile cleanup`); try again");
-    LIST_FOR_EACH (node, &all->all) {
-        const struct session *s = LIST_ENTRY(node, struct session, node);
-        if (s->caller.uid == caller->uid)
-            return diag_set(d, ERR_EXISTS, 0,
-                            "You have a session already (process %u). End it first: stile down",
-                            (unsigned)s->caller.pid);
+    return s->end_wanted || s->state >= STATE_ENDING;
+}
+
+static struct session *other_of(const struct session *s)
+{
+    LIST_FOR_EACH (node, &s->all->all) {
+        struct session *other = LIST_ENTRY(node, struct session, node);
+        if (other != s && other->caller.uid == s->caller.uid)
+            return other;
     }
-    if (all->count == SESSIONS_MAX)
+    return NULL;
+}
+
+static int check(const struct session *s, struct diag *d)
+{
+    const struct session *other = other_of(s);
+    if (s->all->emptied != NULL)
+        return diag_set(d, ERR_CLOSED, 0, "The broker is being stopped");
+    if (s->all->paused)
+        return diag_set(d, ERR_BUSY, 0, "The broker is cleaning up (`stile cleanup`); try again");
+    if (other != NULL && (!is_ending(other) || other->state == STATE_WAITING))
+        return diag_set(d, ERR_EXISTS, 0,
+                        "You have a session already (process %u). End it first: stile down",
+                        (unsigned)other->caller.pid);
+    if (s->all->count >= SESSIONS_MAX)
         return diag_set(d, ERR_LIMIT, 0,
                         "%d sessions run on this machine, as many as there may be; use `stile run`",
                         SESSIONS_MAX);
-    return policy_check(all->policy, n, d);
+    return policy_check(s->all->policy, &s->network, d);
 }
 
+/* At once, or when the user's last one has ended. */
 static int start(struct session *s, struct diag *d)
 {
+    if (other_of(s) != NULL) {
+        s->state = STATE_WAITING;
+        return 0;
+    }
+    s->state = STATE_APPLYING;
     int r = registry_set(&s->all->registry, s->id, &s->network, d);
     if (r == 0)
         r = launch_open(&s->launch, d);
@@ -258,31 +309,46 @@ static int start(struct session *s, struct diag *d)
     return host_apply(s->all->host, s->id, s->launch.name, &s->network, on_applied, s, d);
 }
 
+static void start_waiting(struct sessions *all)
+{
+    LIST_FOR_EACH (node, &all->all) {
+        struct session *s = LIST_ENTRY(node, struct session, node);
+        struct diag d = {0};
+        if (s->state != STATE_WAITING)
+            continue;
+        int r = start(s, &d);
+        if (r < 0)
+            give_up(s, r, &d);
+        if (r < 0)
+            return; /* which has come back here, and done the rest */
+    }
+}
+
 int sessions_start(struct sessions *all, const struct session_caller *caller,
                    const struct broker_network *network, const int fds[BROKER_START_FDS],
                    const struct session_events *events, void *arg, struct session **ret,
                    struct diag *d)
 {
-    int taken[BROKER_START_FDS];
-    memcpy(taken, fds, sizeof(taken));
-    int r = check(all, caller, network, d);
-    struct session *s = r == 0 ? NEW(struct session) : NULL;
+    struct session *s = NEW(struct session);
     if (s == NULL) {
+        int taken[BROKER_START_FDS];
+        memcpy(taken, fds, sizeof(taken));
         fdpass_close(taken, BROKER_START_FDS);
-        return r < 0 ? r : diag_set(d, ERR_NOMEM, 0, "Out of memory");
+        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
     }
     *s = (struct session){.all = all,
                           .id = ++all->last_id,
                           .caller = *caller,
                           .started_us = clock_wall_us(),
-                          .state = STATE_APPLYING,
                           .network = *network,
                           .launch = LAUNCH_NONE,
                           .events = *events,
                           .arg = arg};
-    memcpy(s->fds, taken, sizeof(taken));
+    memcpy(s->fds, fds, sizeof(s->fds));
     (void)timer_init(&s->timer, all->loop, on_grace_over, s);
-    r = start(s, d);
+    int r = check(s, d);
+    if (r == 0)
+        r = start(s, d);
     if (r < 0) {
         launch_kill(&s->launch);
         registry_drop(&all->registry, s->id);
@@ -291,6 +357,7 @@ int sessions_start(struct sessions *all, const struct session_caller *caller,
     }
     list_push_back(&all->all, &s->node);
     all->count++;
+    set_log_level(all);
     *ret = s;
     return 0;
 }
@@ -363,6 +430,7 @@ int sessions_new(struct loop *loop, const struct policy *policy, struct host *ho
     all->loop = loop;
     all->policy = policy;
     all->host = host;
+    all->level = log_level();
     registry_init(&all->registry);
     list_init(&all->all);
     int code = uv_signal_init(&loop->uv, &all->children);
@@ -434,6 +502,7 @@ void sessions_each(const struct sessions *all,
                                        .started_us = s->started_us,
                                        .zone_count = s->network.zone_count};
         broker_text_set(shown.interface_name, sizeof(shown.interface_name), s->launch.name);
-        each(arg, &shown);
+        if (s->state != STATE_WAITING)
+            each(arg, &shown);
     }
 }

@@ -5,7 +5,7 @@
  *                        └──► ending (the host is put back) → quiet (the engine ends, or is killed) → ended, and forgotten
  *
  * A session belongs to the sessions until on_ended; its events go to whoever started it until that or session_abandon.
- * One session for a uid. The loop's thread only; nothing blocks but the start of an engine, which is short.
+ * One session for a uid; a new one waits until the last has ended, if that is ending. The loop's thread only; nothing blocks but the start of an engine, which is short.
  */
 #ifndef STILE_BROKER_SESSIONS_H
 #define STILE_BROKER_SESSIONS_H

@@ -64,19 +64,30 @@ static bool pause_for(unsigned seconds)
     return sigtimedwait(&set, NULL, &time) > 0;
 }
 
-int supervisor_run(void)
+/* The next wait is twice as long, unless the broker lived well. */
+static unsigned next_wait(unsigned wait_s, uint64_t started)
+{
+    if (clock_mono_ns() - started > LIVED_S * NS_PER_S)
+        return WAIT_FIRST_S;
+    return wait_s == 0 ? WAIT_FIRST_S : MIN(2 * wait_s, (unsigned)WAIT_MAX_S);
+}
+
+int supervisor_run(bool *ret_only_recover)
 {
     sigset_t set = watched();
-    unsigned wait_s = WAIT_FIRST_S;
+    unsigned wait_s = 0;
     bool told = false;
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     process_set_name("stile-supervise");
     for (;;) {
+        bool last = told;
         uint64_t started = clock_mono_ns();
         pid_t parent = getpid();
         pid_t child = fork();
-        if (child == 0 && become_child(parent))
+        if (child == 0 && become_child(parent)) {
+            *ret_only_recover = last;
             return SUPERVISOR_CHILD;
+        }
         if (child < 0) {
             log_error("Failed to start the broker: %s", strerror(errno));
             return FAILED;
@@ -84,12 +95,12 @@ int supervisor_run(void)
         int status = await_child(child, &told);
         if (WIFEXITED(status))
             return WEXITSTATUS(status);
-        if (clock_mono_ns() - started > LIVED_S * NS_PER_S)
-            wait_s = WAIT_FIRST_S;
-        log_error("The broker was killed by signal %d%s", WTERMSIG(status),
-                  told ? "; start it again to put the host back" : "; starting it again");
-        if (told || pause_for(wait_s))
+        log_error("The broker was killed by signal %d; starting it again%s", WTERMSIG(status),
+                  told ? " to put the host back" : "");
+        if (last)
             return FAILED;
-        wait_s = MIN(2 * wait_s, (unsigned)WAIT_MAX_S);
+        wait_s = next_wait(wait_s, started);
+        if (!told)
+            told = pause_for(wait_s);
     }
 }

@@ -30,7 +30,7 @@ static void on_problem(void *arg, const char *line)
     log_error("%s", line);
 }
 
-static int serve(struct cli *cli)
+static int serve(struct cli *cli, bool only_recover)
 {
     struct diag d = {0};
     struct policy *policy = NULL;
@@ -50,6 +50,7 @@ static int serve(struct cli *cli)
         .socket_path = text_or(cli, "socket", BROKER_SOCKET_PATH),
         .state_dir = text_or(cli, "state", BROKER_STATE_DIR),
         .peer_hold = PEER_BY_SOCKET,
+        .only_recover = only_recover,
     };
     r = broker_run(&config, &d);
     if (r < 0)
@@ -60,17 +61,18 @@ static int serve(struct cli *cli)
 
 static int run_broker(struct cli *cli)
 {
+    bool only_recover = false;
     log_setup("broker", cli->verbose ? LOG_DEBUG : LOG_INFO, log_format());
     if (geteuid() != 0)
         return cli_fail_text(cli,
                              "The broker changes the network of the whole host, so only root may "
                              "run it: sudo stile broker (or: systemctl start stile-broker)");
     if (!cli_flag(cli, "no-supervisor") && !service_is_managed()) {
-        int status = supervisor_run();
+        int status = supervisor_run(&only_recover);
         if (status != SUPERVISOR_CHILD)
             return status;
     }
-    return serve(cli);
+    return serve(cli, only_recover);
 }
 
 static const struct option options[] = {

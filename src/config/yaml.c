@@ -72,8 +72,7 @@ static void take_syntax_errors(struct yaml_doc *doc)
                     e->column > 0 ? (unsigned)e->column : 1, "%s",
                     e->msg != NULL ? e->msg : "not valid YAML");
     if (doc->problem_count == 0)
-        add_problem(doc, 1, 1,
-                    "the file has no YAML document; `stile gateway init` writes an example");
+        add_problem(doc, 1, 1, "the file has no YAML document: nothing is configured in it");
 }
 
 static bool starts_line(struct slice text, size_t i)
