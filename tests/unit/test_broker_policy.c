@@ -117,7 +117,7 @@ static void test_each_problem_is_told_with_its_place_and_remedy(void **state)
     BAD("ranges: [\"fd00::/8\"]\n", "f:1:10: a range must be an IPv4 network");
     BAD("ranges: [127.0.0.0/16]\n", "f:1:10: 127.0.0.0/16 overlaps loopback");
     BAD("ranges: [0.0.0.0/0]\n", "f:1:10: ");
-    BAD("ranges: []\n", "f:1:9: ranges is empty");
+    BAD("ranges: []\n", "f:1:1: ranges is empty");
     BAD("ranges: [10.1.0.0/16]\nallow_ranges: [10.2.0.0/16]\n",
         "f:1:9: range 10.1.0.0/16 lies in none of the allow_ranges; add it there");
     BAD("allow_zones: [example]\n", "f:1:15: zone \"example\" has only one label");
