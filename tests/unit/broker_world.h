@@ -39,7 +39,7 @@
 #define CAROL 64003u /* whom the policy doesn't know */
 
 struct broker_world {
-    char dir[TEMP_DIR_SIZE];
+    char dir[TEMP_DIR_SIZE]; /* empty: there may be no such world here */
     char socket[128];
     char state[128];
     char log[128];
@@ -60,6 +60,11 @@ struct engine_report {
     uint32_t pid;
     struct channel_device device;
 };
+
+/* Without root, a network namespace or TUNs there is nothing to test. */
+#define NEED_WORLD(w)                                                                              \
+    if ((w)->dir[0] == '\0')                                                                       \
+    skip()
 
 /* ---- as an engine ---- */
 
@@ -135,11 +140,9 @@ static inline int world_setup(void **state)
 {
     static struct broker_world w;
     *state = &w;
-    if (geteuid() != 0)
-        return 0;
     memset(&w, 0, sizeof(w));
-    if (unshare(CLONE_NEWNET) < 0)
-        return -1;
+    if (geteuid() != 0 || unshare(CLONE_NEWNET) < 0 || access("/dev/net/tun", R_OK | W_OK) < 0)
+        return 0;
     temp_dir_make(w.dir);
     chmod(w.dir, 0711);
     (void)str_format(w.socket, sizeof(w.socket), "%s/run/broker.sock", w.dir);

@@ -8,10 +8,6 @@
 #include "broker/cleanup.h"
 #include "netcfg/rtnl.h"
 
-#define NEED_ROOT                                                                                  \
-    if (geteuid() != 0)                                                                            \
-    skip()
-
 static void assert_started(const union broker_message *m, const char *interface_name)
 {
     if (m->header.type == BROKER_REFUSED)
@@ -79,7 +75,7 @@ static void test_engine_runs_as_its_own_uid_with_nothing_but_what_it_is_given(vo
     struct world_caller c;
     struct engine_report r;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     network_standard(&n, 1);
     n.uid_count = 1;
@@ -123,7 +119,7 @@ static void test_network_is_there_when_started_is_answered(void **state)
     struct world_caller c;
     struct broker_network n;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     network_standard(&n, 1);
     caller_start(w, ALICE, &n, &c, &m);
@@ -153,7 +149,7 @@ static void test_without_ipv6_a_session_starts_and_says_so(void **state)
     struct broker_network n;
     struct world_caller c;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     write_sysctl(IPV6_OFF, "1");
     network_standard(&n, 1);
@@ -175,7 +171,7 @@ static void test_ipv6_alone_has_no_ipv4(void **state)
     struct broker_network n;
     struct world_caller c;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     network_standard(&n, 1);
     n.flags = BROKER_NO_IPV4;
@@ -196,7 +192,7 @@ static void test_a_user_has_one_session_and_another_user_his_own(void **state)
     struct world_caller alice, again, bob;
     struct engine_report of_alice, of_bob;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     start(w, ALICE, 1, &alice, "stile0");
     network_standard(&n, 2);
@@ -236,7 +232,7 @@ static void test_zone_of_another_user_is_refused_and_stile_run_named(void **stat
     struct broker_world *w = *state;
     struct world_caller alice, bob;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     start(w, ALICE, 1, &alice, "stile0");
     refuse_zone(w, "corp1.example", ERR_EXISTS, "stile run");
@@ -256,7 +252,7 @@ static void test_range_of_another_user_or_of_no_policy_is_refused(void **state)
     struct broker_network n;
     struct world_caller alice, bob;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     start(w, ALICE, 1, &alice, "stile0");
     network_standard(&n, 2);
@@ -278,7 +274,7 @@ static void test_uid_that_somebody_runs_under_is_left_out(void **state)
     struct engine_report r;
     int ready[2];
     char byte;
-    NEED_ROOT;
+    NEED_WORLD(w);
     assert_int_equal(pipe(ready), 0);
     pid_t other = fork();
     if (other == 0) {
@@ -307,7 +303,7 @@ static void test_configure_changes_the_plan_and_a_refused_one_changes_nothing(vo
     struct broker_network n;
     struct world_caller c, bob;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     start(w, ALICE, 1, &c, "stile0");
     broker_message_init(&m, BROKER_CONFIGURE);
@@ -340,7 +336,7 @@ static void test_end_of_the_connection_ends_the_session(void **state)
 {
     struct broker_world *w = *state;
     struct world_caller c;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     start(w, ALICE, 1, &c, "stile0");
     close(c.sock);
@@ -359,7 +355,7 @@ static void test_caller_that_goes_while_its_session_starts_leaves_nothing(void *
     struct broker_network n;
     struct world_caller c;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     network_standard(&n, 1);
     for (int i = 0; i < 5; i++) {
@@ -388,7 +384,7 @@ static void test_death_of_the_engine_is_told_and_the_session_may_start_again(voi
     struct world_caller c;
     struct engine_report r;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     start(w, ALICE, 1, &c, "stile0");
     caller_report(&c, &r);
@@ -407,7 +403,7 @@ static void test_death_of_the_broker_takes_the_engine_along_and_the_next_one_ser
     struct broker_world *w = *state;
     struct world_caller c;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     start(w, ALICE, 1, &c, "stile0");
     kill(w->broker, SIGKILL);
@@ -426,7 +422,7 @@ static void test_sigterm_puts_everything_back_and_tells_it(void **state)
     struct broker_world *w = *state;
     struct world_caller alice, bob;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     start(w, ALICE, 1, &alice, "stile0");
     start(w, BOB, 2, &bob, "stile1");
@@ -447,7 +443,7 @@ static void test_second_broker_says_that_one_runs(void **state)
     struct broker_world *w = *state;
     struct broker_config config;
     struct diag d = {0};
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     config = (struct broker_config){
         .policy = &w->policy, .dns = "none", .socket_path = w->socket, .state_dir = w->state};
@@ -464,7 +460,7 @@ static void test_channels_that_are_files_are_refused(void **state)
 {
     struct broker_world *w = *state;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     int sock = caller_greet(w, ALICE, &m);
     int null = open("/dev/null", O_RDWR);
@@ -483,7 +479,7 @@ static void test_requests_without_a_session_are_refused(void **state)
     struct broker_world *w = *state;
     struct world_caller c;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     c.sock = caller_greet(w, ALICE, &m);
     assert_int_equal(caller_ask(&c, BROKER_STOP, &m), 0);
@@ -540,7 +536,7 @@ static void test_cleanup_removes_what_nobody_has_and_no_session_of_anyone(void *
     struct broker_world *w = *state;
     struct world_caller alice, root;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     start(w, ALICE, 1, &alice, "stile0");
     make_orphans("stile7");
@@ -568,7 +564,7 @@ static void test_cleanup_by_hand_works_without_a_broker_and_not_beside_one(void 
     struct broker_world *w = *state;
     static struct cleanup_report report;
     struct diag d = {0};
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     memset(&report, 0, sizeof(report));
     assert_int_equal(cleanup_by_hand(w->state, &report, &d), ERR_BUSY);

@@ -2,10 +2,6 @@
  * own; otherwise everything is skipped. */
 #include "broker_world.h"
 
-#define NEED_ROOT                                                                                  \
-    if (geteuid() != 0)                                                                            \
-    skip()
-
 static void assert_refused(const union broker_message *m, int err, const char *text)
 {
     assert_int_equal(m->header.type, BROKER_REFUSED);
@@ -39,7 +35,7 @@ static void test_welcome_tells_where_ranges_may_be_chosen(void **state)
 {
     struct broker_world *w = *state;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     int sock = caller_greet(w, ALICE, &m);
     assert_int_equal(m.header.type, BROKER_WELCOME);
@@ -54,7 +50,7 @@ static void test_user_whom_the_policy_doesnt_know_is_refused_with_the_remedy(voi
 {
     struct broker_world *w = *state;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     int sock = caller_greet(w, CAROL, &m);
     assert_refused(&m, ERR_DENIED, "allow_users");
@@ -69,7 +65,7 @@ static void test_group_of_the_policy_is_allowed_by_what_the_kernel_says(void **s
     struct broker_world *w = *state;
     union broker_message m;
     const gid_t groups[] = {64100, 64101};
-    NEED_ROOT;
+    NEED_WORLD(w);
     w->policy.gids[w->policy.gid_count++] = 64101;
     world_start(w);
     int sock = caller_greet(w, CAROL, &m);
@@ -129,7 +125,7 @@ static void run_copy(struct broker_world *w)
 static void test_another_executable_is_told_to_restart_the_broker(void **state)
 {
     struct broker_world *w = *state;
-    NEED_ROOT;
+    NEED_WORLD(w);
     for (enum peer_hold hold = PEER_BY_SOCKET; hold <= PEER_BY_START_TIME; hold++) {
         w->peer_hold = hold;
         world_start(w);
@@ -143,7 +139,7 @@ static void test_another_version_is_refused(void **state)
 {
     struct broker_world *w = *state;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     int sock = caller_connect(w, ALICE);
     broker_message_init(&m, BROKER_HELLO);
@@ -158,7 +154,7 @@ static void test_silent_caller_is_closed_after_five_seconds(void **state)
 {
     struct broker_world *w = *state;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     uint64_t start = clock_mono_ns();
     int sock = caller_connect(w, ALICE);
@@ -172,7 +168,7 @@ static void test_silent_caller_is_closed_after_five_seconds(void **state)
 static void test_callers_that_drop_at_once_leave_nothing_behind(void **state)
 {
     struct broker_world *w = *state;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     for (int i = 0; i < 200; i++) {
         int sock = caller_connect(w, i % 2 == 0 ? ALICE : CAROL);
@@ -192,7 +188,7 @@ static void test_one_more_connection_than_a_user_may_have_is_refused(void **stat
     struct broker_world *w = *state;
     union broker_message m;
     int socks[8];
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     for (size_t i = 0; i < ARRAY_LEN(socks); i++) {
         socks[i] = caller_greet(w, ALICE, &m);
@@ -218,7 +214,7 @@ static void test_many_users_cant_keep_root_out(void **state)
     union broker_message m;
     static int socks[128];
     size_t count = 0;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     for (uint32_t uid = 65000; count < 120; uid++)
         for (int i = 0; i < 8 && count < 120; i++)
@@ -282,7 +278,7 @@ test_out_of_descriptors_callers_wait_without_a_busy_broker_and_are_served_later(
 {
     struct broker_world *w = *state;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     usleep(100000);
     struct rlimit old;
@@ -306,7 +302,7 @@ static void test_without_a_descriptor_to_look_with_a_caller_is_turned_away(void 
 {
     struct broker_world *w = *state;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     usleep(100000);
     struct rlimit old;
@@ -334,7 +330,7 @@ static void test_broken_messages_close_their_connection_and_no_other(void **stat
     struct broker_world *w = *state;
     union broker_message m, answer;
     static uint8_t bytes[sizeof(union broker_message) + 64];
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     int other = caller_greet(w, BOB, &m);
     for (int greeted = 0; greeted < 2; greeted++) {
@@ -363,7 +359,7 @@ static void test_nothing_is_done_before_hello(void **state)
     struct broker_network n;
     struct world_caller c;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     usleep(100000);
     rlim_t before = descriptors_of(w->broker);
@@ -383,7 +379,7 @@ static void test_caller_that_doesnt_read_is_closed(void **state)
 {
     struct broker_world *w = *state;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     int sock = caller_greet(w, ALICE, &m);
     int r = 0;
@@ -405,7 +401,7 @@ static void test_status_shows_others_to_root_alone(void **state)
     struct broker_network n;
     struct world_caller c, bob;
     union broker_message m;
-    NEED_ROOT;
+    NEED_WORLD(w);
     world_start(w);
     network_standard(&n, 1);
     caller_start(w, ALICE, &n, &c, &m);

@@ -119,7 +119,7 @@ static void test_each_problem_is_told_with_its_place_and_remedy(void **state)
     BAD("ranges: [0.0.0.0/0]\n", "f:1:10: ");
     BAD("ranges: []\n", "f:1:1: ranges is empty");
     BAD("ranges: [10.1.0.0/16]\nallow_ranges: [10.2.0.0/16]\n",
-        "f:1:9: range 10.1.0.0/16 lies in none of the allow_ranges; add it there");
+        "f:1:10: range 10.1.0.0/16 lies in none of the allow_ranges; add it there");
     BAD("allow_zones: [example]\n", "f:1:15: zone \"example\" has only one label");
     BAD("allow_zones: [\"a..b\"]\n", "f:1:15: \"a..b\" is no domain name");
     BAD("dns: bind\n", "f:1:6: dns must be auto, resolved, networkmanager");
