@@ -97,7 +97,7 @@ void dns_backend_free(struct dns_backend *b)
 {
     if (b == NULL)
         return;
-    dns_backend_free(b->instead);
+    dns_backend_free(b->spare);
     dns_backend_unwatch(b);
     b->ops->free(b);
 }
@@ -107,113 +107,174 @@ static struct dns_backend *used(struct dns_backend *b)
     return b->instead != NULL ? b->instead : b;
 }
 
+static const struct dns_backend *spare_of(struct dns_backend *b)
+{
+    struct dns_backend *next = NULL;
+    struct diag why = {0};
+
+    if (b->spare != NULL || !b->automatic || !b->ops->uncertain ||
+        detect(row_of(b->ops->name) + 1, &next, &why) < 0)
+        return b->spare;
+    if (next->exclusive == b->exclusive)
+        b->spare = next;
+    else
+        dns_backend_free(next);
+    return b->spare;
+}
+
+/* ---- records of undo bytes: name's length, name, length (u16), bytes ---- */
+
+static int put_record(struct buf *undo, const char *name, struct slice bytes)
+{
+    struct slice text = slice_str(name);
+    int r = buf_put_u8(undo, (uint8_t)text.len);
+
+    if (bytes.len > UINT16_MAX)
+        return ERR_TOOBIG;
+    if (r == 0)
+        r = buf_put(undo, text);
+    if (r == 0)
+        r = buf_put_u8(undo, (uint8_t)(bytes.len >> 8));
+    if (r == 0)
+        r = buf_put_u8(undo, (uint8_t)bytes.len);
+    return r < 0 ? r : buf_put(undo, bytes);
+}
+
+struct record {
+    char name[DNS_BACKEND_NAME_SIZE];
+    struct slice bytes;
+};
+
+/* At least one, at most two. */
+static int read_records(const struct object *o, struct slice undo, struct record records[2],
+                        size_t *ret_count, struct diag *d)
+{
+    struct rd in = rd_init(undo);
+    size_t count = 0;
+    int r = 0;
+
+    do {
+        r = str_copy_slice(records[count].name, DNS_BACKEND_NAME_SIZE, rd_bytes(&in, rd_u8(&in)));
+        records[count].bytes = rd_bytes(&in, rd_u16(&in));
+        count++;
+    } while (r == 0 && !in.bad && rd_left(&in) > 0 && count < 2);
+    if (r < 0 || rd_end(&in) < 0)
+        return diag_set(d, ERR_FORMAT, 0, "What was noted of DNS of %s is damaged", o->link);
+    *ret_count = count;
+    return 0;
+}
+
+/* ---- the four operations ---- */
+
 static int capture(struct dns_backend *b, const struct object *o, struct buf *undo, struct diag *d)
 {
     CLEANUP(buf_release) struct buf bytes;
-    struct slice name = slice_str(b->ops->name);
 
     buf_init(&bytes, OBJECT_UNDO_MAX);
     int r = b->ops->capture(b, o, &bytes, d);
     if (r < 0)
         return r;
-    r = buf_put_u8(undo, (uint8_t)name.len);
-    if (r == 0)
-        r = buf_put(undo, name);
-    if (r == 0)
-        r = buf_put(undo, buf_slice(&bytes));
+    r = put_record(undo, b->ops->name, buf_slice(&bytes));
     if (r < 0)
         return diag_set(d, r, 0, "Failed to keep the DNS settings of %s: %s", o->link, err_text(r));
     return 0;
 }
 
-/* A back-end that works for the host may still not work for our link, which shows only now. */
-static int use_another(struct dns_backend *b, struct diag *d)
-{
-    struct dns_backend *next = NULL;
-    struct diag why = {0};
-
-    if (!b->automatic || detect(row_of(b->ops->name) + 1, &next, &why) < 0)
-        return ERR_UNSUPPORTED;
-    if (next->exclusive != b->exclusive) {
-        dns_backend_free(next);
-        return ERR_UNSUPPORTED;
-    }
-    log_debug("DNS is set through %s from now on: %s", next->ops->name, d->text);
-    b->instead = next;
-    if (b->loop == NULL)
-        return 0;
-    if (b->ops->unwatch != NULL)
-        b->ops->unwatch(b);
-    return dns_backend_watch(next, b->loop, b->changed, b->changed_arg, d);
-}
-
 int dns_backend_capture(struct dns_backend *b, const struct object *o, struct buf *undo,
                         struct diag *d)
 {
-    struct diag why = {0};
-    int r = capture(used(b), o, undo, &why);
+    int r = capture(used(b), o, undo, d);
 
-    if (r == ERR_UNSUPPORTED && b->instead == NULL && use_another(b, &why) == 0)
-        r = capture(used(b), o, undo, &why);
-    if (r < 0 && d != NULL)
-        *d = why;
+    if (r == 0 && b->instead == NULL && spare_of(b) != NULL)
+        r = capture(b->spare, o, undo, d);
     return r;
 }
 
 int dns_backend_apply(struct dns_backend *b, const struct object *o, const struct object *old,
                       struct diag *d)
 {
-    b = used(b);
-    return b->ops->apply(b, o, old, d);
+    struct dns_backend *u = used(b);
+    struct diag why = {0};
+    int r = u->ops->apply(u, o, old, &why);
+
+    if (r == ERR_UNSUPPORTED && u == b && b->spare != NULL) {
+        log_debug("DNS is set through %s from now on: %s", b->spare->ops->name, why.text);
+        b->instead = b->spare;
+        if (b->loop != NULL)
+            dns_backend_watch(b->spare, b->loop, b->changed, b->changed_arg, NULL);
+        r = b->spare->ops->apply(b->spare, o, NULL, &why);
+    }
+    if (r < 0 && d != NULL)
+        *d = why;
+    return r;
 }
 
-/* The back-end that wrote the undo bytes: b, or another that is the caller's to free (*ret_other). */
-static int writer_of(struct dns_backend *b, const struct object *o, struct slice *undo,
-                     struct dns_backend **ret_other, struct dns_backend **ret, struct diag *d)
+/* The back-end of a name: b or its spare, or another that is the caller's to free (*ret_other). */
+static int writer_of(struct dns_backend *b, const char *name, struct dns_backend **ret_other,
+                     struct dns_backend **ret, struct diag *d)
 {
-    char name[DNS_BACKEND_NAME_SIZE];
-    struct rd in = rd_init(*undo);
-    struct slice text = rd_bytes(&in, rd_u8(&in));
-
-    if (in.bad || str_copy_slice(name, sizeof(name), text) < 0)
-        return diag_set(d, ERR_FORMAT, 0, "What was noted of DNS of %s is damaged", o->link);
-    *undo = slice_from(*undo, 1 + text.len);
-    for (; b != NULL; b = b->instead)
+    for (; b != NULL; b = b->spare)
         if (str_eq(b->ops->name, name)) {
             *ret = b;
             return 0;
         }
     int r = dns_backend_by_name(name, ret_other, d);
-    if (r < 0)
-        return r;
-    *ret = *ret_other;
-    return 0;
+    if (r == 0)
+        *ret = *ret_other;
+    return r;
 }
 
 int dns_backend_verify(struct dns_backend *b, const struct object *o, struct slice undo,
                        enum object_presence *ret, struct diag *d)
 {
-    struct dns_backend *other = NULL;
-    struct dns_backend *writer = NULL;
-    int r = writer_of(b, o, &undo, &other, &writer, d);
+    struct dns_backend *other = NULL, *writer = NULL;
+    struct record records[2];
+    size_t count = 0, i = 0;
+    int r = read_records(o, undo, records, &count, d);
 
+    if (r < 0)
+        return r;
+    if (count == 2 && b != NULL && str_eq(used(b)->ops->name, records[1].name))
+        i = 1;
+    r = writer_of(b, records[i].name, &other, &writer, d);
     if (r == 0)
-        r = writer->ops->verify(writer, o, undo, ret, d);
+        r = writer->ops->verify(writer, o, records[i].bytes, ret, d);
     dns_backend_free(other);
     return r;
 }
 
+static int undo_record(struct dns_backend *b, const struct object *o, const struct record *record,
+                       enum object_undone *ret, struct diag *d)
+{
+    struct dns_backend *other = NULL, *writer = NULL;
+    int r = writer_of(b, record->name, &other, &writer, d);
+
+    if (r == 0)
+        r = writer->ops->undo(writer, o, record->bytes, ret, d);
+    dns_backend_free(other);
+    return r;
+}
+
+/* Which of two was applied isn't noted: undo of the other finds nothing. */
 int dns_backend_undo(struct dns_backend *b, const struct object *o, struct slice undo,
                      enum object_undone *ret, struct diag *d)
 {
-    struct dns_backend *other = NULL;
-    struct dns_backend *writer = NULL;
-    int r = writer_of(b, o, &undo, &other, &writer, d);
+    enum object_undone each = OBJECT_GONE, all = OBJECT_GONE;
+    struct record records[2];
+    size_t count = 0;
+    int first = read_records(o, undo, records, &count, d);
 
-    if (r == 0)
-        r = writer->ops->undo(writer, o, undo, ret, d);
-    dns_backend_free(other);
-    return r;
+    for (size_t i = 0; i < count; i++) {
+        int r = undo_record(b, o, &records[i], &each, first < 0 ? NULL : d);
+        if (r < 0)
+            first = first < 0 ? first : r;
+        else if (each == OBJECT_UNDONE || all == OBJECT_GONE)
+            all = each;
+    }
+    if (first < 0)
+        return first;
+    *ret = all;
+    return 0;
 }
 
 int dns_backend_upstreams(struct dns_backend *b, const struct object *ours, struct resolvers *ret,
@@ -242,8 +303,8 @@ int dns_backend_watch(struct dns_backend *b, struct loop *loop, dns_changed_fn *
 
 void dns_backend_unwatch(struct dns_backend *b)
 {
-    if (b->instead != NULL)
-        dns_backend_unwatch(b->instead);
+    if (b->spare != NULL)
+        dns_backend_unwatch(b->spare);
     if (b->loop != NULL && b->ops->unwatch != NULL)
         b->ops->unwatch(b);
     b->loop = NULL;

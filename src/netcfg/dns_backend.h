@@ -14,8 +14,8 @@
  *      /run/systemd/resolve/stub-resolv.conf or /usr/lib/systemd/resolv.conf, or a nameserver 127.0.0.53 or 127.0.0.54.
  *      (/run/systemd/resolve/resolv.conf leads past it.)
  *   2. networkmanager: the name org.freedesktop.NetworkManager is owned, it is 1.42 or later, its DnsManager's mode is "default"
- *      or "dnsmasq" with a resolv.conf manager that isn't "unmanaged", and /etc/resolv.conf is what it wrote. (A link that it
- *      leaves alone, or one without IPv4, shows at capture only: ERR_UNSUPPORTED.)
+ *      or "dnsmasq" with a resolv.conf manager that isn't "unmanaged", and /etc/resolv.conf is what it wrote. (It is
+ *      uncertain: it may leave our link alone, and does one without IPv4.)
  *   3. resolvconf: the program is there (not resolved's own resolvectl under that name) and /etc/resolv.conf is what it writes.
  *   4. file: /etc/resolv.conf may be replaced.
  *   5. none.
@@ -46,6 +46,9 @@ typedef void dns_changed_fn(void *arg, unsigned changed);
 
 struct dns_backend_ops {
     const char *name;
+
+    /* It works for some links only: apply says ERR_UNSUPPORTED, and has done nothing, where it doesn't. */
+    bool uncertain;
 
     /* 0: this is what resolves the names of this host; `exclusive` is then as it will be. ERR_UNSUPPORTED: it is there, but
      * isn't (d says why): may be forced. ERR_NOTFOUND, and anything else: there is nothing to work with. NULL: always 0. */
@@ -81,9 +84,11 @@ struct dns_backend {
     bool persistent; /* what it changes survives a reboot */
 
     /* dns_backend.c's own: */
-    bool automatic;              /* `auto` took it */
-    struct dns_backend *instead; /* what works for our links where this one turned out not to */
-    struct loop *loop;           /* of a watch, else NULL */
+    bool automatic;            /* `auto` took it */
+    struct dns_backend *spare; /* of an uncertain one: what is tried next */
+    struct dns_backend
+        *instead; /* the spare, once this one turned out not to work for our links; not owned */
+    struct loop *loop; /* of a watch, else NULL */
     dns_changed_fn *changed;
     void *changed_arg;
 };
@@ -99,8 +104,8 @@ int dns_none_new(struct dns_backend **ret, struct diag *d);
  * such service, no such program). ERR_INVAL: no such name. */
 int dns_backend_detect(const char *choice, struct dns_backend **ret, struct diag *d);
 
-/* What it is called: of one that `auto` took and whose capture said ERR_UNSUPPORTED, the next one in the order that is as
- * exclusive as it, which has been used in its place since then. */
+/* What it is called. Where an uncertain one that `auto` took doesn't work for our links, the next one in the order that is as
+ * exclusive as it is used in its place: its name then. */
 const char *dns_backend_name(const struct dns_backend *b);
 
 /* Without a probe: for what an earlier process left behind. ERR_NOTFOUND: no such name. */
@@ -110,8 +115,9 @@ bool dns_backend_choice_valid(const char *choice); /* for configuration and opti
 
 void dns_backend_free(struct dns_backend *b); /* NULL does nothing; unwatches */
 
-/* What ops_linux calls. Undo bytes begin with the back-end's name. b may be NULL for verify and undo, and may be another back-end
- * than the one that wrote them: the one that did is opened by its name for the call. ERR_FORMAT for bytes that aren't ours. */
+/* What ops_linux calls. Undo bytes are records of a back-end's name and its own bytes; of an uncertain back-end a second one, of
+ * its spare. b may be NULL for verify and undo, and may be another back-end than the one that wrote them: the one that did is
+ * opened by its name for the call. ERR_FORMAT for bytes that aren't ours. */
 int dns_backend_capture(struct dns_backend *b, const struct object *o, struct buf *undo,
                         struct diag *d);
 int dns_backend_apply(struct dns_backend *b, const struct object *o, const struct object *old,

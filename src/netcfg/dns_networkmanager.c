@@ -9,7 +9,7 @@
  *   others         aren't ours to use: dns=systemd-resolved is back-end "resolved"
  *
  * NetworkManager before 1.42 takes a link's routes away on Reapply and can't be told not to: it isn't used then. Nor is it when
- * it leaves our link alone; that shows only once there is one, so capture says so (ERR_UNSUPPORTED).
+ * it leaves our link alone; that shows only once the link has an address, so apply says so (ERR_UNSUPPORTED).
  *
  * NetworkManager tells of every change of its DNS settings, ours included. What is told on is what differs from what we know.
  */
@@ -149,12 +149,12 @@ static int probe(struct dns_backend *b, struct diag *d)
 /* ---- capture, apply, verify, undo ---- */
 
 /* The device, and what the object wants on it. */
-static int look(struct dns_backend *b, const struct object *o, struct bus *bus,
+static int look(struct dns_backend *b, const struct object *o, struct bus *bus, bool wait,
                 struct nm_device *device, struct nm_link *want, struct diag *d)
 {
-    int r = nm_device_read(bus, o->link, o->link_index, device, d);
+    int r = nm_link_want(o, b->exclusive, want, d);
 
-    return r < 0 ? r : nm_link_want(o, device, b->exclusive, want, d);
+    return r < 0 ? r : nm_device_read(bus, o->link, o->link_index, wait, device, d);
 }
 
 /* What undo is to bring back: not what we put there ourselves. */
@@ -228,8 +228,8 @@ static int capture(struct dns_backend *b, const struct object *o, struct buf *un
     nm_link_init(&want);
     int r = bus_open(&bus, d);
     if (r == 0)
-        r = look(b, o, bus, &device, &want, d);
-    if (r < 0)
+        r = look(b, o, bus, false, &device, &want, d);
+    if (r < 0 && r != ERR_UNSUPPORTED) /* a link that it hasn't taken yet has no settings */
         return r;
     r = note(b, o, &device.link, &want, undo);
     if (r < 0)
@@ -245,7 +245,7 @@ static int apply_once(struct dns_backend *b, const struct object *o, struct bus 
 
     nm_device_init(&device);
     nm_link_init(&want);
-    int r = look(b, o, bus, &device, &want, d);
+    int r = look(b, o, bus, true, &device, &want, d);
     if (r == 0)
         r = nm_device_write(bus, &device, &want, d);
     if (r < 0)
@@ -290,7 +290,7 @@ static int verify(struct dns_backend *b, const struct object *o, struct slice un
     }
     int r = bus_open(&bus, d);
     if (r == 0)
-        r = look(b, o, bus, &device, &want, d);
+        r = look(b, o, bus, true, &device, &want, d);
     if (r < 0)
         return r;
     if (nm_link_eq(&device.link, &want))
@@ -310,7 +310,7 @@ static int undo_once(struct dns_backend *b, const struct object *o, struct bus *
 
     nm_device_init(&device);
     nm_link_init(&ours);
-    int r = look(b, o, bus, &device, &ours, d);
+    int r = look(b, o, bus, false, &device, &ours, d);
     if (r < 0)
         return r;
     if (nm_link_eq(&device.link, before)) {
@@ -373,7 +373,9 @@ static int undo(struct dns_backend *b, const struct object *o, struct slice byte
         return diag_set(d, r, 0, "Failed to undo DNS of %s: what was noted of it is damaged",
                         o->link);
     r = undo_link(b, o, &before, ret, d);
-    if (r == 0 && !is_running())
+    if (r == 0 && *ret == OBJECT_UNDONE && resolv_conf.len > 0)
+        nm_resolv_conf_await(o);
+    else if (r == 0 && !is_running())
         r = nm_resolv_conf_put_back(o, resolv_conf, &put_back, d);
     if (r < 0)
         return r;
@@ -468,6 +470,7 @@ static void free_networkmanager(struct dns_backend *b)
 
 static const struct dns_backend_ops networkmanager_ops = {
     .name = "networkmanager",
+    .uncertain = true,
     .probe = probe,
     .capture = capture,
     .apply = apply,

@@ -137,19 +137,15 @@ static int fill(const struct object *o, bool exclusive, struct nm_link *ret)
         r = put_zone(&ret->search, o->dns.zones[i], routing_only);
     if (r == 0 && (o->dns.flags & OBJECT_DNS_DEFAULT_ROUTE) != 0)
         r = put_zone(&ret->search, ".", true);
-    return r < 0 || nm_link_has_servers(ret) ? r : ERR_UNSUPPORTED;
+    return r;
 }
 
-int nm_link_want(const struct object *o, const struct nm_device *device, bool exclusive,
-                 struct nm_link *ret, struct diag *d)
+int nm_link_want(const struct object *o, bool exclusive, struct nm_link *ret, struct diag *d)
 {
     /* Without zones there is nothing to ask us for, and NetworkManager would take it for everything. */
     if (!exclusive && o->dns.zone_count == 0 && (o->dns.flags & OBJECT_DNS_DEFAULT_ROUTE) == 0)
         return 0;
-    int r = device->ipv4 ? fill(o, exclusive, ret) : ERR_UNSUPPORTED;
-    if (r == ERR_UNSUPPORTED)
-        return diag_set(d, r, 0, "NetworkManager sets DNS of %s by IPv4 only, which is off there",
-                        o->link);
+    int r = fill(o, exclusive, ret);
     if (r < 0)
         return diag_set(d, r, 0, "Failed to set DNS of %s: %s", o->link, err_text(r));
     return 0;
@@ -290,11 +286,11 @@ static bool is_activated(struct bus *b, const char *link, struct nm_device *devi
 }
 
 /* NetworkManager hears of a new link by netlink, in its own time, and takes it once it has an address. */
-static int find_device(struct bus *b, const char *link, uint32_t index, struct nm_device *device,
-                       struct diag *d)
+static int find_device(struct bus *b, const char *link, uint32_t index, bool wait,
+                       struct nm_device *device, struct diag *d)
 {
     const struct timespec pause = {0, (long)LOOK_AGAIN_MS * (long)NS_PER_MS};
-    uint64_t deadline = clock_mono_ns() + TAKEN_WITHIN_MS * NS_PER_MS;
+    uint64_t deadline = clock_mono_ns() + (wait ? TAKEN_WITHIN_MS * NS_PER_MS : 0);
     char owner[BUS_OWNER_SIZE];
     int r = bus_owner(b, NM_SERVICE, owner, NULL);
 
@@ -317,10 +313,10 @@ static int find_device(struct bus *b, const char *link, uint32_t index, struct n
     }
 }
 
-int nm_device_read(struct bus *b, const char *link, uint32_t index, struct nm_device *ret,
-                   struct diag *d)
+int nm_device_read(struct bus *b, const char *link, uint32_t index, bool wait,
+                   struct nm_device *ret, struct diag *d)
 {
-    int r = find_device(b, link, index, ret, d);
+    int r = find_device(b, link, index, wait, ret, d);
 
     if (r < 0)
         return r;
@@ -462,6 +458,9 @@ int nm_device_write(struct bus *b, struct nm_device *device, const struct nm_lin
 
     if (nm_link_eq(&device->link, want))
         return 0;
+    if (!device->ipv4 || (want->priority != 0 && !nm_link_has_servers(want)))
+        return diag_set(d, ERR_UNSUPPORTED, 0,
+                        "NetworkManager sets DNS of an interface by IPv4 only, which is off there");
     int r = link_contents_save(device->index, &contents, d);
     if (r < 0)
         return r;

@@ -48,18 +48,17 @@ struct nm_device {
 void nm_device_init(struct nm_device *device);
 void nm_device_release(struct nm_device *device);
 
-/* Waits up to 2 s for NetworkManager to have taken the link. ERR_NOTFOUND: NetworkManager isn't running, or the link is gone;
- * ERR_UNSUPPORTED: it leaves this link alone. */
-int nm_device_read(struct bus *b, const char *link, uint32_t index, struct nm_device *ret,
-                   struct diag *d);
+/* wait: up to 2 s for NetworkManager to take the link, which it does once the link is up and has an address. ERR_NOTFOUND:
+ * NetworkManager isn't running, or the link is gone; ERR_UNSUPPORTED: it leaves this link alone (as yet). */
+int nm_device_read(struct bus *b, const char *link, uint32_t index, bool wait,
+                   struct nm_device *ret, struct diag *d);
 
-/* What an object wants on this device. exclusive: before everyone else's, else for the zones only. ERR_UNSUPPORTED: the link or
- * the object has no IPv4. (NetworkManager takes IPv6 servers only where it manages the IPv6 addresses.) */
-int nm_link_want(const struct object *o, const struct nm_device *device, bool exclusive,
-                 struct nm_link *ret, struct diag *d);
+/* What an object wants. exclusive: before everyone else's, else for the zones only. */
+int nm_link_want(const struct object *o, bool exclusive, struct nm_link *ret, struct diag *d);
 
 /* Reapply, unless it is so already. What was ours on the link is there again afterwards. ERR_AGAIN: the applied connection has
- * changed since it was read. */
+ * changed since it was read. ERR_UNSUPPORTED: the link has no IPv4. (NetworkManager takes IPv6 servers only where it manages the
+ * IPv6 addresses.) */
 int nm_device_write(struct bus *b, struct nm_device *device, const struct nm_link *want,
                     struct diag *d);
 

@@ -12,6 +12,9 @@ int nm_resolv_conf_text(const struct object *ours, struct buf *out);
 
 bool nm_resolv_conf_is_its_own(void);
 
+/* Until NetworkManager has written the file without our servers, which it does soon after an undo; 0.5 s at most. */
+void nm_resolv_conf_await(const struct object *ours);
+
 /* NetworkManager has ended with our servers in the file: the text of before takes their place. ret_done: whether it was so. */
 int nm_resolv_conf_put_back(const struct object *ours, struct slice text, bool *ret_done,
                             struct diag *d);

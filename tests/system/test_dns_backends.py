@@ -346,7 +346,7 @@ def of_each(test, ways):
     return tests
 
 
-WAYS = [File, Resolved, Both, Resolvconf, Openresolv]
+WAYS = [File, Resolved, NetworkManager, Both, Resolvconf, Openresolv]
 
 if __name__ == "__main__":
     main(__file__, *of_each(programs_reach_apps_and_outside_names, WAYS), *of_each(another_resolver_is_followed, WAYS),

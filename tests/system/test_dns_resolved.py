@@ -377,7 +377,8 @@ def undo_of_damaged_bytes_is_an_error(lan):
     host, _ = prepare(lan)
     driver = Driver(host, "resolved")
     undo = driver.set(ZONES)
-    for damaged in (undo[:-2], undo + "00", "", "07" + undo[2:], "ff", undo[:18] + "09" + undo[20:]):
+    for damaged in (undo[:-2], undo + "00", "", "07" + undo[2:], "ff", undo[:18] + "ff" + undo[20:],
+                    undo[:22] + "09" + undo[24:]):
         assert driver.fails("undo", damaged or "00").startswith("error "), damaged
     check_wanted(host)
     assert driver.ask("undo", undo) == "undone"
