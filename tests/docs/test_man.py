@@ -54,10 +54,25 @@ def shared_in_man(path):
         return options_in_man(file.read().split(".Ss", 1)[0].splitlines())
 
 
+def first_example(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read().split(".Sh EXAMPLES", 1)[1].split(".Bd", 1)[1].split("\n", 1)[1].split(".Ed", 1)[0]
+
+
+def policy_problems(stile, path):
+    """The same of the broker's."""
+    with tempfile.TemporaryDirectory() as directory:
+        config = os.path.join(directory, "broker.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(first_example(path))
+        os.chmod(config, 0o644)
+        done = subprocess.run([stile, "broker", "check", "--config", config], capture_output=True, text=True, check=False)
+    return [] if done.returncode == 0 else (done.stdout + done.stderr).splitlines()
+
+
 def example_problems(stile, path):
     """What the program finds wrong with the first example of the configuration's page."""
-    with open(path, encoding="utf-8") as file:
-        example = file.read().split(".Sh EXAMPLES", 1)[1].split(".Bd", 1)[1].split("\n", 1)[1].split(".Ed", 1)[0]
+    example = first_example(path)
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run([stile, "gateway", "init", directory, "--name", "corp"], capture_output=True, check=True)
         config = os.path.join(directory, "gateway.yaml")
@@ -86,12 +101,14 @@ def main(stile, man_dir):
         wrong_options += [f"{command} --{o}: only in help" for o in helped_options - documented[command]]
         wrong_options += [f"{command} --{o}: only in the man page" for o in documented[command] - helped_options]
     shared = shared_in_man(page) ^ TOGETHER
-    print("1..4")
+    print("1..5")
     failed = report(1, "man page and help have the same commands", wrong_commands)
     failed |= report(2, "man page and help have the same options of each command", sorted(wrong_options))
     failed |= report(3, "man page has the options of every command", sorted(shared))
     failed |= report(4, "the example of the configuration's man page is good",
                      example_problems(stile, os.path.join(man_dir, "stile-gateway.5")))
+    failed |= report(5, "the example of the broker's man page is good",
+                     policy_problems(stile, os.path.join(man_dir, "stile-broker.8")))
     return 1 if failed else 0
 
 
