@@ -33,7 +33,7 @@ static const char *const step_texts[] = {
     [STEP_FDS] = "arrange its descriptors", [STEP_DIRECTORY] = "change to /",
     [STEP_LIMITS] = "set its limits",       [STEP_POWERS] = "give up the capabilities",
     [STEP_USER] = "change to its user",     [STEP_PARENT] = "follow its parent",
-    [STEP_EXEC] = "execute " SELF,
+    [STEP_EXEC] = ("execute " SELF),
 };
 
 /* ---- between fork and exec: calls that are safe in signal handlers, and nothing else ---- */
