@@ -421,6 +421,38 @@ def upstreams_are_the_others_never_ours_and_followed(lan):
     driver.end()
 
 
+def servers_that_networkd_learned_are_followed(lan):
+    """As by DHCP: what systemd-networkd writes down for resolved."""
+    host, _ = prepare(lan)
+    host.check("resolvectl", "revert", "eth0")
+    kept = f"/run/systemd/netif/links/{index_of(host, 'eth0')}"
+
+    def learn(servers):
+        host.write("/run/systemd/netif/learned",
+                   f"ADMIN_STATE=configured\nOPER_STATE=routable\nNETWORK_FILE=/run/lan.network\nDNS={servers}\n")
+        host.check("sh", "-c", f"mkdir -p {os.path.dirname(kept)} && mv /run/systemd/netif/learned {kept}")
+    learn("192.0.2.1")
+    restart(host)
+    driver = Driver(host, "auto")
+    driver.ask("watch")
+    driver.set(ZONES)
+    assert driver.ask("upstreams") == "192.0.2.1"
+    learn("192.0.2.1 192.0.2.77")
+    assert driver.event() == ["upstreams"]
+    assert driver.ask("upstreams") == "192.0.2.1,192.0.2.77"
+    driver.end()
+
+
+def without_libsystemd_the_others_are_used(lan):
+    host, _ = prepare(lan)
+    Driver(host, "resolved").end()
+    hide = "for f in /usr/lib/*/libsystemd.so.0; do mount --bind /dev/null $f || exit 9; done; exec /opt/stile/dns_driver "
+    done = host.command("unshare", "-m", "sh", "-c", hide + "resolved")
+    assert done.status == 1 and "libsystemd.so.0 is not there" in done.out, done
+    done = host.command("unshare", "-m", "sh", "-c", hide + "auto")
+    assert done.status == 0 and done.out.startswith("backend ") and "resolved" not in done.out, done
+
+
 def a_link_for_its_own_domains_is_no_upstream(lan):
     host, _ = prepare(lan)
     host.check("ip", "link", "add", "vpn0", "type", "veth", "peer", "name", "vpn1")
@@ -483,6 +515,6 @@ if __name__ == "__main__":
          another_process_undoes_what_a_killed_one_left, undo_after_a_part_of_apply,
          undo_without_resolved_leaves_nothing_for_its_return, undo_after_the_link_is_gone_or_another_one,
          undo_of_damaged_bytes_is_an_error, a_resolved_that_hangs_costs_five_seconds,
-         upstreams_are_the_others_never_ours_and_followed,
-         a_link_for_its_own_domains_is_no_upstream, a_forged_signal_is_nothing_to_us, the_bus_itself_may_be_restarted,
+         upstreams_are_the_others_never_ours_and_followed, servers_that_networkd_learned_are_followed,
+         without_libsystemd_the_others_are_used, a_link_for_its_own_domains_is_no_upstream, a_forged_signal_is_nothing_to_us, the_bus_itself_may_be_restarted,
          clusters=())

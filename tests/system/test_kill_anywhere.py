@@ -102,6 +102,6 @@ def named(function, dns):
 
 if __name__ == "__main__":
     common.harness.LIMIT_S = 3600 if os.environ.get("STILE_SOAK") else 120
-    backends = ("file", "resolved")
+    backends = ("file", "resolved", "networkmanager")
     main(__file__, *[named(function, dns) for function in
                      (killed_in_the_transaction, killed_in_the_recovery, failing_in_the_transaction) for dns in backends])
