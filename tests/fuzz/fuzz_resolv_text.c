@@ -33,9 +33,9 @@ static void try_state(struct slice bytes)
 {
     struct resolv_state s;
     CLEANUP(buf_release) struct buf again;
+    buf_init(&again, OBJECT_UNDO_MAX * 2);
     if (resolv_state_decode(bytes, &s) < 0)
         return;
-    buf_init(&again, OBJECT_UNDO_MAX * 2);
     require(resolv_state_encode(&s, &again) == 0 && slice_eq(buf_slice(&again), bytes));
     resolv_state_release(&s);
 }
@@ -45,8 +45,9 @@ static void try_list(struct slice list)
     struct resolvconf_record record;
     struct slice rest = list;
     while (resolvconf_next(&rest, &record))
-        require(record.text.data >= list.data &&
-                record.text.data + record.text.len <= list.data + list.len);
+        require(record.text.len == 0 ||
+                (record.text.data >= list.data &&
+                 record.text.data + record.text.len <= list.data + list.len));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
