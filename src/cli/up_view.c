@@ -1,7 +1,9 @@
 #include "cli/up_view.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/connection_file.h"
 #include "base/clock.h"
@@ -10,28 +12,45 @@
 
 #define LINE_SIZE 1024
 
+/* The session goes on while its reader doesn't: a line that nobody takes now is skipped, and that is told with the next. */
+static bool can_write(struct up_view *v)
+{
+    struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    size_t skipped = v->skipped;
+    if (poll(&p, 1, 0) < 1 || (p.revents & POLLOUT) == 0) {
+        v->skipped++;
+        return false;
+    }
+    v->skipped = 0;
+    if (skipped > 0 && !v->json)
+        printf("(%zu lines were not shown)\n", skipped);
+    return true;
+}
+
 /* What steers a terminal is shown as '?': names and reasons come from gateways and programs. */
-static void print_line(const struct up_view *v, FILE *out, const char *text)
+static void print_line(struct up_view *v, const char *text)
 {
     char now[CLOCK_TEXT_SIZE];
+    if (!can_write(v))
+        return;
     clock_format(clock_wall_us(), now);
     now[10] = ' ';
     now[19] = '\0';
-    fprintf(out, "%s  ", v->dated ? now : now + 11);
+    printf("%s  ", v->dated ? now : now + 11);
     for (const char *c = text; *c != '\0'; c++)
-        fputc((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c, out);
-    fputc('\n', out);
-    fflush(out);
+        putchar((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c);
+    putchar('\n');
+    fflush(stdout);
 }
 
-static void print_event(json_t *event)
+static void print_event(struct up_view *v, json_t *event)
 {
     char now[CLOCK_TEXT_SIZE];
     if (event == NULL)
         return;
     clock_format(clock_wall_us(), now);
     json_object_set_new(event, "time", json_string(now));
-    if (json_dumpf(event, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER) == 0)
+    if (can_write(v) && json_dumpf(event, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER) == 0)
         putchar('\n');
     fflush(stdout);
     json_decref(event);
@@ -116,7 +135,8 @@ static void print_clusters(struct agent *agent, const struct broker_network *n)
 
 /* ---- events ---- */
 
-static void started_json(const struct system_session_info *info, struct agent *agent)
+static void started_json(struct up_view *v, const struct system_session_info *info,
+                         struct agent *agent)
 {
     const struct broker_network *n = info->network;
     char text[PREFIX_TEXT_SIZE];
@@ -128,13 +148,14 @@ static void started_json(const struct system_session_info *info, struct agent *a
     }
     memcpy(p6.addr.bytes, n->ipv6_prefix, sizeof(n->ipv6_prefix));
     prefix_format(&p6, text);
-    print_event(json_pack(
-        "{s:s, s:s, s:s, s:o, s:s, s:b, s:b, s:s, s:s, s:s, s:o}", "event", "up", "interface",
-        info->interface_name, "dns_backend", info->dns_backend, "ipv4_ranges", ranges,
-        "ipv6_prefix", text, "ipv4", (int)((info->flags & BROKER_NO_IPV4) == 0), "ipv6",
-        (int)((info->flags & BROKER_NO_IPV6) == 0), "why", info->why, "notice", info->notice,
-        "again_from", info->again_from != NULL ? info->again_from : "", "clusters",
-        clusters_json(agent, n)));
+    print_event(v, json_pack("{s:s, s:s, s:s, s:o, s:s, s:b, s:b, s:s, s:s, s:s, s:o}", "event",
+                             "up", "interface", info->interface_name, "dns_backend",
+                             info->dns_backend, "ipv4_ranges", ranges, "ipv6_prefix", text, "ipv4",
+                             (int)((info->flags & BROKER_NO_IPV4) == 0), "ipv6",
+                             (int)((info->flags & BROKER_NO_IPV6) == 0), "why", info->why, "notice",
+                             info->notice, "again_from",
+                             info->again_from != NULL ? info->again_from : "", "clusters",
+                             clusters_json(agent, n)));
 }
 
 static void family_text(uint32_t flags, char text[64])
@@ -170,21 +191,21 @@ void up_view_started(struct up_view *v, const struct system_session_info *info, 
     char line[LINE_SIZE];
     v->network = *info->network;
     if (v->json) {
-        started_json(info, agent);
+        started_json(v, info, agent);
     } else if (info->again_from == NULL || !v->shown) {
         show_table(v, info, agent);
     } else {
         (void)str_format(line, sizeof(line), "%s; it was started again, on %s", info->again_from,
                          info->interface_name);
-        print_line(v, stdout, line);
+        print_line(v, line);
     }
 }
 
 void up_view_changed(struct up_view *v, struct agent *agent)
 {
     if (v->json)
-        print_event(json_pack("{s:s, s:o}", "event", "changed", "clusters",
-                              clusters_json(agent, &v->network)));
+        print_event(v, json_pack("{s:s, s:o}", "event", "changed", "clusters",
+                                 clusters_json(agent, &v->network)));
 }
 
 static const char *program_name(const struct connection *c)
@@ -224,25 +245,25 @@ void up_view_connection(struct up_view *v, const struct connection *c)
         json_t *event = connection_to_json(c);
         if (event != NULL)
             json_object_set_new(event, "event", json_string("connection"));
-        print_event(event);
+        print_event(v, event);
         return;
     }
     connection_line(c, line);
-    print_line(v, stdout, line);
+    print_line(v, line);
 }
 
 void up_view_notice(struct up_view *v, const char *text)
 {
     if (v->json)
-        print_event(json_pack("{s:s, s:s}", "event", "notice", "text", text));
+        print_event(v, json_pack("{s:s, s:s}", "event", "notice", "text", text));
     else
-        print_line(v, stdout, text);
+        print_line(v, text);
 }
 
 void up_view_waiting(struct up_view *v, const char *text)
 {
     if (v->json)
-        print_event(json_pack("{s:s, s:s}", "event", "waiting", "text", text));
+        print_event(v, json_pack("{s:s, s:s}", "event", "waiting", "text", text));
     else
         printf("%s\nWaiting for a log-in. Ctrl-C ends the wait.\n", text);
     fflush(stdout);
@@ -251,7 +272,7 @@ void up_view_waiting(struct up_view *v, const char *text)
 void up_view_ended(struct up_view *v)
 {
     if (v->json)
-        print_event(json_pack("{s:s}", "event", "down"));
+        print_event(v, json_pack("{s:s}", "event", "down"));
     else
-        print_line(v, stdout, "Down: the host is as it was.");
+        print_line(v, "Down: the host is as it was.");
 }

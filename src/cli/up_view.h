@@ -8,8 +8,9 @@
 
 struct up_view {
     bool json;
-    bool dated; /* lines begin with date and time: they are kept */
-    bool shown; /* the table, once */
+    bool dated;     /* lines begin with date and time: they are kept */
+    bool shown;     /* the table, once */
+    size_t skipped; /* lines that a reader who doesn't read (Ctrl-S) would have made us wait for */
     struct broker_network network;
 };
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """`stile up`: what a person and the programs of a host see of it."""
 
+import fcntl
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import time
 
 from lib.harness import main
+from lib.host import STILE
 from common.process import Failed, alive, wait_until
 
 ECHO = "echo.a.stile.test"
@@ -347,6 +349,51 @@ def expire(host, lan):
     os.chmod(new, 0o600)
     os.chown(new, os.stat(profile).st_uid, os.stat(profile).st_gid)
     os.rename(new, cert)
+
+
+def what_others_delete_is_repaired_and_told(lan):
+    host, up = start(lan)
+    before = host.check("ip", "-o", "addr", "show", "dev", "stile0", "scope", "global")
+    host.check("ip", "addr", "flush", "dev", "stile0", "scope", "global")
+    wait_until(lambda: "100.64.0.1" in up.out(), "the repair is told")
+    wait_until(lambda: "100.64.0.1" in host.check("ip", "-o", "addr", "show", "dev", "stile0") and echoes(host) == "hello",
+               "all is back")
+    assert len(host.check("ip", "-o", "addr", "show", "dev", "stile0", "scope", "global").splitlines()) == len(before.splitlines())
+
+
+def another_executable_is_refused_with_the_remedy(lan):
+    host = lan.host()
+    host.log_in("alice", "a")
+    host.start_broker()
+    host.check("cp", "/opt/stile/stile", "/opt/stile/other")
+    out = host.as_user("alice", "/opt/stile/other", "up")
+    assert out.status == 1 and "restart" in out.err, out
+
+
+def a_profile_that_is_not_there_is_waited_for(lan):
+    host = lan.host()
+    host.log_in("alice", "a")
+    host.start_broker()
+    up = host.up("alice", "--profile", "b", wait=False)
+    wait_until(lambda: "Waiting for a log-in" in up.out(), "it waits")
+    assert "stile login" in up.out() and " b" in up.out(), up.out()
+    host.log_in("alice", "b")
+    assert up.wait_up()["dns_zones"] == ["b.stile.test"]
+
+
+def a_reader_that_does_not_read_holds_nothing_up(lan):
+    host = lan.host()
+    host.log_in("alice", "a")
+    host.start_broker()
+    process = host.spawn([STILE, "up"], "alice", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+    wait_until(lambda: echoes(host) == "hello", "it is up")
+    program = host.program()
+    for _ in range(120):
+        assert program.call("connect", host=ECHO, port=7001, timeout=5)["verdict"] == "ok"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    process.stdout.close()
 
 
 def in_the_background_it_goes_on_alone(lan):
