@@ -175,7 +175,7 @@ def failing_at_any_moment(dns, lan):
         error = ERRORS[tried % len(ERRORS)]
         where = f"{call} number {number} failed with {error}"
         try:
-            rig.live(kill.failing_at(call, error, number))
+            rig.live(kill.failing_at(call, error, number, threads=True))
         except Failed as failed:
             raise Failed(f"{where}: {failed}") from None
         rig.put_back(where)

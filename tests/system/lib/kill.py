@@ -49,20 +49,23 @@ class KillAt:
             return Point(file.read())
 
 
-def failing_at(call, error, number):
-    """The words before a command whose number-th call (of each thread) fails."""
-    return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={number}"]
+def failing_at(call, error, number, threads=False):
+    """The words before a command whose number-th call fails. threads: of each thread, and then of each program that it starts
+    too."""
+    follow = ["-f"] if threads else []
+    return ["strace", *follow, "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+            f"inject={call}:error={error}:when={number}"]
 
 
 def calls_of(host, command):
-    """How often a command, run to its end, makes each of the FAILING calls: {name: count}."""
+    """How often a command of one thread, run to its end, makes each of the FAILING calls: {name: count}."""
     names = ",".join("?" + name for name in FAILING)
-    done = host.command("strace", "-f", "-qq", "-e", f"trace={names}", "-e", "signal=none", "-o", "/run/calls", *command)
+    done = host.command("strace", "-qq", "-e", f"trace={names}", "-e", "signal=none", "-o", "/run/calls", *command)
     if done.status != 0:
         raise Failed(f"{' '.join(command)}: {done!r}")
     counts = {}
     for line in host.read("/run/calls").splitlines():
-        name = line.split(None, 1)[1].partition("(")[0]
+        name = line.partition("(")[0]
         if name in FAILING:
             counts[name] = counts.get(name, 0) + 1
     return counts
