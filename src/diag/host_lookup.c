@@ -138,6 +138,8 @@ void host_lookups_run(struct host_lookup *lookups, size_t count, unsigned timeou
 {
     pthread_attr_t attr;
     count = MIN(count, HOST_LOOKUPS_MAX);
+    if (count == 0)
+        return;
     for (size_t i = 0; i < count; i++)
         lookups[i].outcome = DNS_FAILED;
     struct batch *b = batch_new(lookups, count);

@@ -135,9 +135,10 @@ static void load_resolv_conf(struct resolver_facts *r)
     buf_init(&text, RESOLV_CONF_CAP);
     if (small_file_read(RESOLV_CONF_PATH, &text) < 0)
         buf_clear(&text);
-    resolvers_parse(buf_slice(&text), &r->resolvers);
     struct slice all = buf_slice(&text);
-    r->resolv_conf = slice_of(mem_dup(all.data, all.len), all.len);
+    resolvers_parse(all, &r->resolvers);
+    if (all.len > 0)
+        r->resolv_conf = slice_of(mem_dup(all.data, all.len), all.len);
     if (r->resolv_conf.data == NULL)
         r->resolv_conf.len = 0;
     buf_release(&text);
@@ -183,7 +184,8 @@ bool resolver_has_service(const struct resolver_facts *r, const char *word, bool
 
 bool resolver_was_written_by_stile(const struct resolver_facts *r)
 {
-    return memmem(r->resolv_conf.data, r->resolv_conf.len, OUR_LINE, sizeof(OUR_LINE) - 1) != NULL;
+    return r->resolv_conf.len > 0 &&
+           memmem(r->resolv_conf.data, r->resolv_conf.len, OUR_LINE, sizeof(OUR_LINE) - 1) != NULL;
 }
 
 bool resolver_uses_resolved(const struct resolver_facts *r)

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import sys
-import sys
 import time
 
 from lib.harness import main

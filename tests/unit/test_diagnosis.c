@@ -48,8 +48,10 @@ static void check_problem(struct world *w, const char *id, const char *text)
 {
     judge(w);
     const struct finding *f = found(w, id);
-    if (f == NULL)
+    if (f == NULL) {
         fail_msg("no finding %s", id);
+        return;
+    }
     assert_int_equal(f->severity, SEVERITY_PROBLEM);
     assert_int_equal(diagnosis_count(&w->d, SEVERITY_PROBLEM), 1);
     if (strstr(f->title, text) == NULL)
@@ -61,8 +63,10 @@ static void check_notice(struct world *w, const char *id, const char *text)
 {
     judge(w);
     const struct finding *f = found(w, id);
-    if (f == NULL)
+    if (f == NULL) {
         fail_msg("no finding %s", id);
+        return;
+    }
     assert_int_equal(f->severity, SEVERITY_NOTICE);
     assert_int_equal(diagnosis_count(&w->d, SEVERITY_PROBLEM), 0);
     if (strstr(f->title, text) == NULL)
