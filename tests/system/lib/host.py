@@ -53,7 +53,7 @@ class Host:
         config = {"name": self.name, "dir": self.dir, "trees": self.tree, "users": USERS}
         log = open(os.path.join(self.log_dir, "init.log"), "wb")
         self.unshare = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--", PYTHON,
+            ["unshare", "--net", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--", PYTHON, "-IS",
              os.path.join(HERE, "init.py"), json.dumps(config)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, preexec_fn=before_exec(), env=self.lan.environment())
         log.close()
@@ -164,7 +164,7 @@ class Host:
         self.numbers += 1
         log_path = self.log_path(f"program-{self.numbers}")
         with open(log_path, "wb") as log:
-            process = self.spawn([PYTHON, "/opt/tests/common/inside.py"], user, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            process = self.spawn([PYTHON, "-IS", "/opt/tests/common/inside.py"], user, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  stderr=log)
 
         def messages():
@@ -232,7 +232,7 @@ class Host:
 
     def snapshot(self):
         """How the host is configured (snapshot.py)."""
-        return snapshot.Snapshot(json.loads(self.check(PYTHON, "/opt/tests/system/lib/snapshot.py")))
+        return snapshot.Snapshot(json.loads(self.check(PYTHON, "-IS", "/opt/tests/system/lib/snapshot.py")))
 
     def assert_restored(self, before, seconds=5.0):
         """The host must be as it was, now or in so many seconds; Failed says what differs."""
