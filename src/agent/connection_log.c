@@ -240,6 +240,17 @@ static void on_programs(void *arg)
     }
 }
 
+/* Whose program was refused is worth knowing: what the agent can't find out, since it isn't its user's. */
+static void take_reason(struct connection *c, const Stile__Vnet__V1__ConnectionReport *r)
+{
+    bool of_other = r->verdict == STILE__VNET__V1__VERDICT__VERDICT_OWNER_REFUSED &&
+                    r->client != NULL && r->client->socket_inode != 0;
+    if (of_other)
+        (void)str_format(c->reason, sizeof(c->reason), "%s (uid %u)", r->reason, r->client->uid);
+    else
+        take_text(c->reason, sizeof(c->reason), r->reason);
+}
+
 void connection_log_report(struct connection_log *log, const Stile__Vnet__V1__ConnectionReport *r)
 {
     struct connection *c = add(log, r->connection_id);
@@ -248,7 +259,7 @@ void connection_log_report(struct connection_log *log, const Stile__Vnet__V1__Co
     describe(log, c, r->app_key, r->fqdn, r->port, r->client);
     c->verdict = r->verdict;
     if (!c->explained)
-        take_text(c->reason, sizeof(c->reason), r->reason);
+        take_reason(c, r);
     c->bytes_up = r->bytes_up;
     c->bytes_down = r->bytes_down;
     if (r->started_us != 0)

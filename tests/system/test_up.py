@@ -212,6 +212,7 @@ def another_users_programs_are_refused_and_recorded(lan):
     wait_until(lambda: "owner refused" in up.out(), "the refusal is shown")
     shown = host.stile("connections", "--json").json()["connections"]
     assert {(c["name"], c["verdict"]) for c in shown} == {(ECHO, "owner_refused")}, shown
+    assert {c["reason"] for c in shown} == {f"the program belongs to another user (uid {uid})" for uid in (0, 1502)}, shown
     assert echoes(host) == "hello"
 
 
