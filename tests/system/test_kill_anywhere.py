@@ -17,7 +17,7 @@ LINK = "stile0"
 # Owners of /etc/resolv.conf (lib/daemons.py) whose back-end has another name.
 DRIVERS = {"openresolv": "resolvconf"}
 # Of each back-end, when not all are tried.
-KILLS, FAILURES = 12, 4
+KILLS, FAILURES = 8, 2
 
 
 class Rig:
@@ -68,7 +68,7 @@ def killed_in_the_recovery(dns, lan):
     late = kill.KillAt(rig.host, count.point().number * 2 // 3)  # both plans are applied by then
     tried = 0
     number = 1
-    step = 1 if os.environ.get("STILE_SOAK") else 7
+    step = 1 if os.environ.get("STILE_SOAK") else 15
     rig.run("session", late.words)
     assert rig.before.difference(rig.watcher.take()), "nothing to put back"
     while True:

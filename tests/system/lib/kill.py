@@ -51,8 +51,10 @@ class KillAt:
 
 def failing_at(call, error, number, threads=False):
     """The words before a command whose number-th call fails. threads: of each thread, and then of each program that it starts
-    too."""
+    too. There, write concerns the journal alone: a thread that can't wake another (eventfd) isn't to be helped."""
     follow = ["-f"] if threads else []
+    if threads and call == "write":
+        follow += ["-P", "/var/lib/stile/journal"]
     return ["strace", *follow, "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
             f"inject={call}:error={error}:when={number}"]
 
