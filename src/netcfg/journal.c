@@ -12,8 +12,6 @@
 
 static void entry_free(struct journal_entry *e)
 {
-    if (e == NULL)
-        return;
     for (size_t i = 0; i < e->object_count; i++)
         object_release(&e->objects[i]);
     buf_release(&e->undo);
@@ -22,7 +20,8 @@ static void entry_free(struct journal_entry *e)
 
 static void entry_freep(struct journal_entry **e)
 {
-    entry_free(*e);
+    if (*e != NULL)
+        entry_free(*e);
 }
 
 static struct slice number_slice(const struct journal_entry *e)
@@ -267,7 +266,7 @@ static int put_record(struct buf *out, enum journal_record_type type, const stru
 {
     CLEANUP(buf_release) struct buf object;
     buf_init(&object, OBJECT_BYTES_MAX);
-    int r = o == NULL ? 0 : object_encode(o, &object);
+    int r = type == JOURNAL_UNDONE ? 0 : object_encode(o, &object);
     if (r < 0)
         return r;
     return journal_record_put(out, &(struct journal_record){.type = type,

@@ -91,13 +91,17 @@ bool netcfg_unsure(const struct state_item *item)
 int netcfg_kind(const struct netcfg *n, const struct object *o, const struct object_ops **ret_kind,
                 struct diag *d)
 {
-    if (object_check(o) < 0)
-        return diag_set(d, ERR_INVAL, 0, "The plan has an object that isn't valid");
-    *ret_kind = n->ops.kinds[o->kind];
-    if (*ret_kind != NULL)
-        return 0;
-    return diag_set(d, ERR_UNSUPPORTED, 0, "This system has no objects of the kind \"%s\"",
-                    object_kind_name(o->kind));
+    bool valid = object_check(o) == 0;
+    const struct object_ops *kind = valid ? n->ops.kinds[o->kind] : NULL;
+    if (!valid)
+        diag_set(d, ERR_INVAL, 0, "The plan has an object that isn't valid");
+    else if (kind == NULL)
+        diag_set(d, ERR_UNSUPPORTED, 0, "This system has no objects of the kind \"%s\"",
+                 object_kind_name(o->kind));
+    if (kind == NULL)
+        return valid ? ERR_UNSUPPORTED : ERR_INVAL;
+    *ret_kind = kind;
+    return 0;
 }
 
 int netcfg_undo(struct netcfg *n, const struct journal_entry *e, enum object_undone *ret_undone,
@@ -144,7 +148,7 @@ static void leave_leftovers(struct steps *steps)
     for (size_t i = 0; i < steps->count; i++) {
         const struct step *s = &steps->list[i];
         const struct journal_entry *e = s->from == NULL ? NULL : s->from->tag;
-        if (s->verb != STEP_REMOVE || e->owned)
+        if (s->verb != STEP_REMOVE || e == NULL || e->owned)
             steps->list[kept++] = *s;
     }
     steps->count = kept; /* removals are the last: `forward` stays right */

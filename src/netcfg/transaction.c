@@ -16,7 +16,8 @@
  * neither memory nor room on the disk. */
 
 struct action {
-    const struct step *step;
+    enum step_verb verb;
+    const struct state_item *item; /* what is wanted; of a removal: what is there */
     const struct object_ops *kind;
     struct journal_entry *entry;
     bool intended; /* its record is in the journal, or on the way */
@@ -33,20 +34,10 @@ struct transaction {
     struct diag *d;
 };
 
-static const struct object *object_of(const struct action *a)
-{
-    return a->step->to != NULL ? a->step->to->object : a->step->from->object;
-}
-
-static uint32_t session_of(const struct action *a)
-{
-    return a->step->to != NULL ? a->step->to->session : a->step->from->session;
-}
-
 static void say(struct transaction *t, const struct action *a, enum netcfg_what what,
                 const char *why)
 {
-    netcfg_report_object(t->report, what, session_of(a), object_of(a), why);
+    netcfg_report_object(t->report, what, a->item->session, a->item->object, why);
 }
 
 static int transaction_init(struct transaction *t, const struct step *steps)
@@ -56,9 +47,12 @@ static int transaction_init(struct transaction *t, const struct step *steps)
         return diag_set(t->d, ERR_NOMEM, 0, "Failed to begin a transaction: out of memory");
     for (size_t i = 0; i < t->count; i++) {
         struct action *a = &t->actions[i];
-        a->step = &steps[i];
+        a->verb = steps[i].verb;
+        a->item = a->verb == STEP_REMOVE ? steps[i].from : steps[i].to;
         a->entry = steps[i].from == NULL ? NULL : steps[i].from->tag;
-        int r = netcfg_kind(t->n, object_of(a), &a->kind, t->d);
+        if (a->item == NULL)
+            return diag_set(t->d, ERR_INTERNAL, 0, "A step without an object");
+        int r = netcfg_kind(t->n, a->item->object, &a->kind, t->d);
         if (r < 0)
             return r;
     }
@@ -84,7 +78,7 @@ static int clear_exclusive(struct transaction *t)
 {
     int r = 0;
     for (size_t i = 0; i < t->count && r == 0; i++)
-        if (t->actions[i].step->verb == STEP_REMOVE && t->actions[i].kind->exclusive)
+        if (t->actions[i].verb == STEP_REMOVE && t->actions[i].kind->exclusive)
             r = remove_one(t, &t->actions[i]);
     return r;
 }
@@ -92,7 +86,7 @@ static int clear_exclusive(struct transaction *t)
 /* An exclusive object beside one that couldn't be undone would take that for what was there before. */
 static int check_exclusive(const struct transaction *t, const struct action *a)
 {
-    const struct object *o = object_of(a);
+    const struct object *o = a->item->object;
     char text[OBJECT_TEXT_SIZE];
     LIST_FOR_EACH (node, &t->n->journal.entries) {
         const struct journal_entry *e = LIST_ENTRY(node, struct journal_entry, node);
@@ -110,22 +104,22 @@ static int check_exclusive(const struct transaction *t, const struct action *a)
 static int intend_addition(struct transaction *t, struct action *a)
 {
     struct journal_origin origin = {
-        .namespace_id = t->n->namespace_id, .session = session_of(a), .time_s = clock_wall_s()};
+        .namespace_id = t->n->namespace_id, .session = a->item->session, .time_s = clock_wall_s()};
     memcpy(origin.boot_id, t->n->boot_id, sizeof(origin.boot_id));
     CLEANUP(buf_release) struct buf undo;
     buf_init(&undo, OBJECT_UNDO_MAX);
     int r = check_exclusive(t, a);
     if (r == 0)
-        r = a->kind->capture(t->n->ops.os, object_of(a), &undo, t->d);
+        r = a->kind->capture(t->n->ops.os, a->item->object, &undo, t->d);
     if (r < 0)
         return r;
-    r = journal_intend(&t->n->journal, &origin, object_of(a), buf_slice(&undo), &a->entry);
+    r = journal_intend(&t->n->journal, &origin, a->item->object, buf_slice(&undo), &a->entry);
     return r == 0 ? 0 : diag_set(t->d, r, 0, "Failed to write the journal: %s", err_text(r));
 }
 
 static int intend_change(struct transaction *t, struct action *a)
 {
-    int r = journal_change(&t->n->journal, a->entry, object_of(a));
+    int r = journal_change(&t->n->journal, a->entry, a->item->object);
     return r == 0 ? 0 : diag_set(t->d, r, 0, "Failed to write the journal: %s", err_text(r));
 }
 
@@ -134,9 +128,9 @@ static int intend(struct transaction *t)
     int r = 0;
     for (size_t i = 0; i < t->count && r == 0; i++) {
         struct action *a = &t->actions[i];
-        if (a->step->verb == STEP_REMOVE)
+        if (a->verb == STEP_REMOVE)
             continue;
-        r = a->step->verb == STEP_ADD ? intend_addition(t, a) : intend_change(t, a);
+        r = a->verb == STEP_ADD ? intend_addition(t, a) : intend_change(t, a);
         a->intended = r == 0;
     }
     if (r < 0)
@@ -152,11 +146,11 @@ static int forward(struct transaction *t)
     int r = 0;
     for (size_t i = 0; i < t->count && r == 0; i++) {
         struct action *a = &t->actions[i];
-        if (a->step->verb == STEP_REMOVE)
+        if (a->verb == STEP_REMOVE)
             continue;
         a->touched = true;
-        r = a->kind->apply(t->n->ops.os, object_of(a),
-                           a->step->verb == STEP_ADD ? NULL : &a->entry->objects[1], t->d);
+        r = a->kind->apply(t->n->ops.os, a->item->object,
+                           a->verb == STEP_ADD ? NULL : &a->entry->objects[1], t->d);
     }
     return r;
 }
@@ -169,7 +163,7 @@ static void backward(struct transaction *t)
     for (size_t i = 0; i < t->count; i++) {
         struct action *a = &t->actions[i];
         why.text[0] = '\0';
-        if (a->step->verb == STEP_REMOVE && !a->gone && remove_one(t, a) < 0)
+        if (a->verb == STEP_REMOVE && !a->gone && remove_one(t, a) < 0)
             say(t, a, NETCFG_FAILED, why.text);
     }
     t->d = NULL;
@@ -177,7 +171,7 @@ static void backward(struct transaction *t)
 
 static void commit_one(struct transaction *t, struct action *a)
 {
-    if (a->step->verb == STEP_REMOVE && !a->gone) {
+    if (a->verb == STEP_REMOVE && !a->gone) {
         a->entry->owned = false;
         return;
     }
@@ -188,7 +182,7 @@ static void commit_one(struct transaction *t, struct action *a)
     }
     a->entry->owned = true;
     a->entry->foreign = false;
-    if (a->step->verb == STEP_CHANGE)
+    if (a->verb == STEP_CHANGE)
         journal_settle(&t->n->journal, a->entry, 0);
 }
 
@@ -240,17 +234,17 @@ static void roll_back(struct transaction *t)
         struct action *a = &t->actions[i];
         struct diag why = {0};
         int r = 0;
-        if (a->step->verb == STEP_REMOVE)
+        if (a->verb == STEP_REMOVE)
             continue;
         if (a->intended)
-            r = a->step->verb == STEP_ADD ? undo_addition(t, a, &why) : undo_change(t, a, &why);
+            r = a->verb == STEP_ADD ? undo_addition(t, a, &why) : undo_change(t, a, &why);
         if (r < 0)
             say(t, a, NETCFG_FAILED, why.text);
     }
     for (size_t i = t->count; i-- > 0;) {
         struct action *a = &t->actions[i];
         struct diag why = {0};
-        if (a->step->verb == STEP_REMOVE && undo_removal(t, a, &why) < 0)
+        if (a->verb == STEP_REMOVE && undo_removal(t, a, &why) < 0)
             say(t, a, NETCFG_FAILED, why.text);
     }
     flush(t);
