@@ -4,7 +4,7 @@
 #include "base/str.h"
 #include "diag/check.h"
 
-#define REMEDY_CLEANUP "Remove it with: stile cleanup, as root if no service runs"
+#define REMEDY_CLEANUP "Let the administrator remove it: sudo stile cleanup"
 
 /* Sessions of other users aren't told to an ordinary one: then a link may be theirs. */
 static bool others_are_unknown(const struct facts *f)
@@ -26,10 +26,11 @@ static bool belongs_to_session(const struct facts *f, const char *link)
     return false;
 }
 
-static bool is_stile_link(const char *name)
+/* What `stile cleanup` takes for ours, too. */
+static bool is_stile_link(const struct host_link *l)
 {
-    size_t digits = strspn(str_starts(name, "stile") ? name + 5 : "", "0123456789");
-    return digits > 0 && name[5 + digits] == '\0';
+    size_t digits = strspn(str_starts(l->name, "stile") ? l->name + 5 : "", "0123456789");
+    return digits > 0 && l->name[5 + digits] == '\0' && str_eq(l->kind, "tun");
 }
 
 static void judge_journal(const struct facts *f, struct findings *ret)
@@ -39,7 +40,7 @@ static void judge_journal(const struct facts *f, struct findings *ret)
     struct finding *n = findings_add(ret, SEVERITY_PROBLEM, "leftover-journal", "");
     finding_title(n, "The service's journal has %u changes of sessions that are over",
                   (unsigned)f->broker.status.leftovers);
-    finding_remedy(n, "Undo them with: stile cleanup");
+    finding_remedy(n, "Let the administrator undo them: sudo stile cleanup");
 }
 
 static void judge_links(const struct facts *f, struct findings *ret)
@@ -47,7 +48,7 @@ static void judge_links(const struct facts *f, struct findings *ret)
     const struct host_view *v = &f->host.view;
     for (size_t i = 0; i < v->link_count; i++) {
         const char *name = v->links[i].name;
-        if (!is_stile_link(name) || belongs_to_session(f, name))
+        if (!is_stile_link(&v->links[i]) || belongs_to_session(f, name))
             continue;
         struct finding *n = findings_add(ret, SEVERITY_PROBLEM, "leftover-link", name);
         finding_title(n, "The interface %s belongs to no session", name);
@@ -62,7 +63,7 @@ static void judge_routes(const struct facts *f, struct findings *ret)
         const struct host_route *r = &v->routes[i];
         const struct host_link *l = host_view_link(v, r->link_index);
         char text[PREFIX_TEXT_SIZE];
-        if (!r->ours || (l != NULL && (is_stile_link(l->name) || belongs_to_session(f, l->name))))
+        if (!r->ours || (l != NULL && (is_stile_link(l) || belongs_to_session(f, l->name))))
             continue;
         prefix_format(&r->dst, text);
         struct finding *n = findings_add(ret, SEVERITY_PROBLEM, "leftover-route", text);
@@ -81,7 +82,9 @@ static void judge_resolv_conf(const struct facts *f, struct findings *ret)
     struct finding *n = findings_add(ret, SEVERITY_PROBLEM, "leftover-resolv-conf", "");
     finding_title(n, "/etc/resolv.conf was written by stile, and no session runs");
     finding_detail(n, "Names may not resolve at all");
-    finding_remedy(n, "Put the old one back with: stile cleanup, as root if no service runs");
+    finding_remedy(n,
+                   "Let the administrator put the old one back: sudo stile cleanup. If nothing is "
+                   "known of it any more, the lines that begin with #stile# are what was there");
 }
 
 static void run(const struct facts *f, struct findings *ret)

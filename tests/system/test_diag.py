@@ -97,13 +97,14 @@ def all_is_well_with_resolv_conf(lan):
 
 
 def all_is_well_with_every_owner_of_resolv_conf(lan):
-    for owner in ("networkmanager", "resolvconf", "openresolv"):
+    for owner, backend in (("networkmanager", "networkmanager"), ("resolvconf", "resolvconf"), ("openresolv", "resolvconf")):
         host = lan.host(dns=owner)
         host.log_in("alice", "a")
         host.start_broker()
         up = host.up("alice")
         found = diagnose(host, expect=0)
         assert found["dns"][0]["subject"] == ZONE, (owner, up.out(), found)
+        assert f"DNS by {backend})" in found["service"][0]["title"], found
         assert host.down().status == 0
 
 
@@ -260,14 +261,17 @@ def routes_in_the_range_are_found_in_both_families(lan):
 
 def what_nobody_owns_is_left_behind(lan):
     host = lan.host()
-    host.check("ip", "link", "add", "stile7", "type", "bridge")
+    host.check("ip", "tuntap", "add", "stile7", "mode", "tun")
     host.check("ip", "link", "set", "stile7", "up")
     host.check("ip", "route", "add", "198.18.0.0/15", "dev", "eth0", "proto", "115")
     host.write("/etc/resolv.conf", "#stile: checksum 0\nnameserver 192.0.2.1\n")
     found = diagnose(host, expect=1)
     assert {"leftover-link", "leftover-route", "leftover-resolv-conf"} == problems_of(found), found
     assert found["leftover-link"][0]["subject"] == "stile7"
-    assert "stile cleanup" in found["leftover-route"][0]["remedy"]
+    assert "sudo stile cleanup" in found["leftover-route"][0]["remedy"]
+    out = host.stile("cleanup", user="root")
+    found = diagnose(host)
+    assert not {"leftover-link", "leftover-route"} & set(found), (out, found)
 
 
 def other_users_sessions_are_no_leftovers(lan):

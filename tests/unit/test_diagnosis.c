@@ -181,7 +181,7 @@ static void leftovers_are_those_of_nobody(void **state)
 {
     struct world *w = *state;
     made_up_link(&w->m, "stile1", "tun");
-    made_up_link(&w->m, "stileX", "tun");
+    made_up_link(&w->m, "stile2", "bridge"); /* someone's own */
     check_problem(w, "leftover-link", "stile1");
     w->m.f.broker.status.other_sessions = 1; /* it may be theirs */
     judge(w);
