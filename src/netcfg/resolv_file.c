@@ -189,9 +189,10 @@ static int write_next_file(const char *path, const char *next, const struct reso
     int code = write_all(fd, text);
     if (code < 0)
         return code;
-    if (fchown(fd, s->uid, s->gid) < 0 || fchmod(fd, (mode_t)s->mode) < 0)
-        return -errno;
+    /* While it is still ours: a broker that may give files away need not be one that may change others' files. */
     copy_label(path, fd);
+    if (fchmod(fd, (mode_t)s->mode) < 0 || fchown(fd, s->uid, s->gid) < 0)
+        return -errno;
     return fsync(fd) < 0 ? -errno : 0;
 }
 
@@ -241,9 +242,9 @@ static int overwrite(const char *path, const struct resolv_state *s, struct slic
         return code;
     if (ftruncate(fd, (off_t)text.len) < 0)
         return -errno;
-    if ((st.st_uid != s->uid || st.st_gid != s->gid) && fchown(fd, s->uid, s->gid) < 0)
-        return -errno;
     if ((st.st_mode & 07777) != s->mode && fchmod(fd, (mode_t)s->mode) < 0)
+        return -errno;
+    if ((st.st_uid != s->uid || st.st_gid != s->gid) && fchown(fd, s->uid, s->gid) < 0)
         return -errno;
     return fsync(fd) < 0 ? -errno : 0;
 }

@@ -35,8 +35,15 @@ class Confined(Broker):
         super(Broker, self).__init__(host, "broker", [*self.confinement, STILE, "broker", "--no-supervisor"], "root")
 
 
+def give_away_resolv_conf(host):
+    """What comes back belongs to whom it did."""
+    if host.dns == "file":
+        os.chown(host.path("/etc/resolv.conf"), 5, 5)
+
+
 def confined_session(lan, capabilities, dns):
     host = lan.host(dns=dns)
+    give_away_resolv_conf(host)
     before = host.settle()
     host.write("/etc/stile/broker.yaml", "allow_users: [alice]\n")
     host.broker = Confined(host, capabilities)
@@ -57,8 +64,9 @@ def the_capabilities_of_the_unit_are_enough(lan):
 def these_capabilities_cant_be_left_out(lan):
     """Of the others, setpcap empties an engine's bounding set, and kill ends one that doesn't end by itself."""
     all_of_them = capabilities_of_the_unit()
-    for left_out in ("net_admin", "setuid", "setgid", "sys_ptrace"):
+    for left_out in ("net_admin", "chown", "setuid", "setgid", "sys_ptrace"):
         host = lan.host()
+        give_away_resolv_conf(host)
         host.write("/etc/stile/broker.yaml", "allow_users: [alice]\n")
         host.broker = Confined(host, [name for name in all_of_them if name != left_out])
         host.broker.wait_for_socket()

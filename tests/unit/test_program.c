@@ -92,7 +92,7 @@ static void one_that_hangs_is_killed_with_its_children(void **state)
     uint64_t start = clock_mono_ns();
     assert_int_equal(run("trap '' TERM; sleep 61 & echo $!; wait", "", 300, NULL, &out, &code, &d),
                      ERR_TIMEOUT);
-    assert_true(clock_mono_ns() - start < 3 * NS_PER_S);
+    assert_true(clock_mono_ns() - start < 20 * NS_PER_S);
     assert_non_null(strstr(d.text, "killed"));
     uint64_t pid = 0;
     char *line = buf_steal_cstr(&out);
@@ -121,9 +121,9 @@ static void a_child_that_stays_is_not_waited_for(void **state)
     struct buf out;
     int code = -1;
     uint64_t start = clock_mono_ns();
-    assert_int_equal(run("sleep 2 & exit 3", "", 5000, NULL, &out, &code, NULL), 0);
+    assert_int_equal(run("sleep 5 & exit 3", "", 5000, NULL, &out, &code, NULL), 0);
     assert_int_equal(code, 3);
-    assert_true(clock_mono_ns() - start < NS_PER_S);
+    assert_true(clock_mono_ns() - start < 4 * NS_PER_S);
     buf_release(&out);
 }
 
@@ -144,17 +144,22 @@ static void a_run_that_was_left_behind_is_waited_for(void **state)
 {
     (void)state;
     char dir[TEMP_DIR_SIZE], lock[TEMP_DIR_SIZE + 16], script[256];
+    char started[TEMP_DIR_SIZE + 16];
     struct buf out;
     int code = -1;
     temp_dir_make(dir);
     assert_int_equal(str_format(lock, sizeof(lock), "%s/sub/lock", dir), 0);
-    assert_int_equal(str_format(script, sizeof(script), "sleep 1; echo done >%s/done", dir), 0);
+    assert_int_equal(str_format(script, sizeof(script),
+                                "echo >%s/started; sleep 1; echo done >%s/done", dir, dir),
+                     0);
+    assert_int_equal(str_format(started, sizeof(started), "%s/started", dir), 0);
     pid_t pid = fork();
     if (pid == 0) {
         (void)run(script, "", 5000, lock, &out, &code, NULL);
         _exit(0);
     }
-    usleep(300 * 1000);
+    for (int i = 0; i < 500 && access(started, F_OK) < 0; i++)
+        usleep(10 * 1000);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     assert_int_equal(str_format(script, sizeof(script), "cat %s/done", dir), 0);
