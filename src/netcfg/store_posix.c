@@ -186,13 +186,24 @@ static void store_close_posix(struct store *base)
     store_posix_free(of(base));
 }
 
+/* A directory that was just made must survive a power cut as what is written into it does. */
+static int sync_parent(const struct store_posix *s)
+{
+    int parent = openat(s->directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = parent < 0 ? -1 : fsync(parent);
+    if (parent >= 0)
+        close(parent);
+    return r;
+}
+
 static int open_directory(struct store_posix *s, struct diag *d)
 {
     struct stat st;
-    if (mkdir(s->path, 0700) < 0 && errno != EEXIST && errno != EROFS)
+    bool made = mkdir(s->path, 0700) == 0;
+    if (!made && errno != EEXIST && errno != EROFS)
         return fail(s, "make", "", d);
     s->directory = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (s->directory < 0 || fstat(s->directory, &st) < 0)
+    if (s->directory < 0 || fstat(s->directory, &st) < 0 || (made && sync_parent(s) < 0))
         return fail(s, "open", "", d);
     if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return diag_set(d, ERR_PERM, 0,

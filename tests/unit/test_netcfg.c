@@ -421,6 +421,29 @@ static void limits_and_bad_calls_are_refused(void **state)
     world_release(&w);
 }
 
+static void what_doesnt_fit_into_a_report_is_counted(void **state)
+{
+    struct netcfg_world w;
+    (void)state;
+    world_init(&w);
+    for (uint32_t session = 1; session <= 2; session++) {
+        struct plan p;
+        plan_init(&p);
+        for (uint32_t i = 1; i <= PLAN_OBJECTS_MAX; i++) {
+            struct object_route route = {.metric = 100 * session + i};
+            assert_int_equal(prefix_parse("10.0.0.0/8", &route.dst), 0);
+            assert_int_equal(plan_add_route(&p, "stile0", 7, &route), 0);
+        }
+        assert_int_equal(world_apply(&w, session, &p), 0);
+        plan_release(&p);
+    }
+    netcfg_report_init(&w.report);
+    assert_int_equal(netcfg_end_all(w.n, &w.report), 0);
+    assert_int_equal(w.report.count, NETCFG_LINES_MAX);
+    assert_int_equal(w.report.total, 2 * PLAN_OBJECTS_MAX);
+    world_release(&w);
+}
+
 /* ---- someone else ---- */
 
 static void what_someone_else_changed_is_left_and_said(void **state)
@@ -644,6 +667,7 @@ int main(void)
         cmocka_unit_test(another_sessions_route_is_refused_before_anything_happens),
         cmocka_unit_test(a_route_of_the_hosts_is_refused_and_stays),
         cmocka_unit_test(limits_and_bad_calls_are_refused),
+        cmocka_unit_test(what_doesnt_fit_into_a_report_is_counted),
         cmocka_unit_test(what_someone_else_changed_is_left_and_said),
         cmocka_unit_test(what_is_missing_is_repaired_once),
         cmocka_unit_test(what_a_repair_found_is_what_comes_back_in_the_end),
