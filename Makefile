@@ -70,6 +70,13 @@ lint: ## clang-format, clang-tidy, cppcheck, direction of dependencies, man page
 	@scripts/bootstrap.sh build lint
 	@scripts/lint.sh $(BUILD_LINT)
 
+browser-check: ## a web page by name in headless Chromium (which it installs), through `stile up`; as root
+	@scripts/bootstrap.sh build demo test browser
+	@scripts/test-daemons.sh >/dev/null
+	@$(call setup,$(BUILD),)
+	@ninja -C $(BUILD) -j$(JOBS)
+	@$(MESON) test -C $(BUILD) --no-rebuild --print-errorlogs system_browser
+
 fuzz-quick: ## every fuzz harness for a few seconds on its corpus
 	@scripts/bootstrap.sh build lint
 	@scripts/fuzz.sh $(BUILD_FUZZ) quick

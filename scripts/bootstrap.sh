@@ -1,5 +1,5 @@
 #!/bin/bash
-# usage: scripts/bootstrap.sh GROUP...      (groups: build demo test lint windows bench)
+# usage: scripts/bootstrap.sh GROUP...      (groups: build demo test lint windows bench browser)
 #
 # Installs the Debian packages of these groups that are missing, as root or through "sudo -n". Does nothing, quickly, when
 # all are there. When it may not install, it prints the command that would and fails. Services that come with a package
@@ -23,9 +23,10 @@ packages() {
         ;;
     lint) echo clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc python3 ;;
     windows) echo gcc-mingw-w64-x86-64-posix wine wine64 osslsigncode dpkg-dev python3 ;;
+    browser) echo chromium-headless-shell ;;
     bench) echo haproxy dnsmasq-base python3 ;;
     *)
-        echo "bootstrap: no package group '$1' (build demo test lint windows bench)" >&2
+        echo "bootstrap: no package group '$1' (build demo test lint windows bench browser)" >&2
         return 1
         ;;
     esac
