@@ -97,8 +97,8 @@ void dns_backend_free(struct dns_backend *b)
 {
     if (b == NULL)
         return;
-    dns_backend_free(b->spare);
     dns_backend_unwatch(b);
+    dns_backend_free(b->spare);
     b->ops->free(b);
 }
 
