@@ -249,15 +249,19 @@ static int overwrite(const char *path, const struct resolv_state *s, struct slic
     return fsync(fd) < 0 ? -errno : 0;
 }
 
-static bool may_be_written_in_place(int code)
+/* Also on a full disk, if it needs no more room than it has: what was there before must come back. */
+static bool may_be_written_in_place(const char *path, int code, size_t size)
 {
+    struct stat st;
+    if (code == -ENOSPC || code == -EDQUOT)
+        return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (size_t)st.st_size >= size;
     return code == -EBUSY || code == -EROFS || code == -EACCES || code == -EPERM;
 }
 
 static int put(const char *path, const struct resolv_state *s, struct slice text, struct diag *d)
 {
     int code = replace(path, s, text);
-    if (code < 0 && s->kind == RESOLV_FILE && may_be_written_in_place(code)) {
+    if (code < 0 && s->kind == RESOLV_FILE && may_be_written_in_place(path, code, text.len)) {
         int again = overwrite(path, s, text);
         /* A link, or no file: what kept it from being replaced is the reason. */
         code = again == -ELOOP || again == -ENOENT ? code : again;

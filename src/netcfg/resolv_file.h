@@ -1,7 +1,7 @@
 /* /etc/resolv.conf on the disk: what is there, and something else in its place.
  *
  * A file is written under another name in the same directory, flushed, and renamed, so that there is never half of one. Where
- * that can't be (the file is a mount point, as in containers, or the directory is read-only), the file itself is overwritten
+ * that can't be (the file is a mount point, as in containers; the directory is read-only; the disk is full), the file itself is overwritten
  * with one write, then cut to its length: killed between, it is of two parts (resolv_text_is_torn).
  *
  * Everything blocks for the disk only. The path's last part may be a symbolic link, which is never followed but by

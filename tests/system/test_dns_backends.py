@@ -301,6 +301,32 @@ def with_ipv6_alone(lan, way):
     host.assert_restored(before)
 
 
+def a_local_resolver_that_asks_us_makes_no_storm(lan):
+    """dnsmasq reads /etc/resolv.conf: with ours there it asks us what we ask it."""
+    for text, words in (("nameserver 127.0.0.1\nnameserver 192.0.2.1\n", []), ("nameserver 127.0.0.1\n", ["--server=192.0.2.1"])):
+        host = lan.host()
+        host.log_in("alice", "a")
+        os.unlink(host.path(RESOLV_CONF))
+        host.write(RESOLV_CONF, text)
+        log_path = host.log_path("dnsmasq")
+        with open(log_path, "wb") as log:
+            host.spawn(["dnsmasq", "--keep-in-foreground", "--user=", "--group=", "--conf-file=/dev/null", "--pid-file=",
+                        "--log-facility=-", "--log-queries", "--bind-interfaces", "--listen-address=127.0.0.1", *words],
+                       stdout=log, stderr=log)
+        wait_until(lambda: OUTSIDE in host.command("dig", "+short", "+tries=1", "+time=1", "@127.0.0.1", "outside.test").out,
+                   "the local resolver")
+        host.start_broker()
+        up = host.up("alice")
+        wait_until(lambda: app_resolves(host), "apps' names resolve")
+        for number in range(10):
+            assert resolves(host, f"n{number}.outside.test", OUTSIDE), number
+        with open(log_path, encoding="utf-8") as log:
+            asked = sum("query[" in line for line in log)
+        assert asked < 150, asked
+        up.kill(signal.SIGINT)
+        host.stop()
+
+
 def by_hand(lan):
     """dns: none. The person is told what to configure, and nothing is touched."""
     host = lan.host()
@@ -353,4 +379,4 @@ if __name__ == "__main__":
          *of_each(its_daemon_may_be_restarted, WAYS), *of_each(all_is_killed_and_the_next_broker_puts_it_back, WAYS),
          *of_each(without_ipv6, WAYS), *of_each(with_ipv6_alone, WAYS), after_a_reboot_the_file_comes_back,
          after_a_reboot_openresolvs_file_comes_back, in_a_container_whose_file_is_mounted, a_file_that_cannot_be_changed_is_said,
-         by_hand, a_fight_for_the_file_ends, clusters=("a",))
+         a_local_resolver_that_asks_us_makes_no_storm, by_hand, a_fight_for_the_file_ends, clusters=("a",))

@@ -196,6 +196,23 @@ def a_full_disk_is_said(lan):
     assert host.read(PATH) == text
 
 
+def a_disk_that_has_become_full_keeps_nothing_from_coming_back(lan):
+    for make in (as_file, lambda h: daemons.link_resolv_conf(h, FORMS[0]), remove):
+        host = lan.host(dns="file")
+        make(host)
+        host.check("sh", "-c", "mount -t tmpfs -o size=16k tmpfs /mnt && cp -a /etc/resolv.conf /mnt/; mount --bind /mnt /etc")
+        before = state(host)
+        driver = Driver(host, "file")
+        undo = driver.set(["a.stile.test"])
+        driver.kill()
+        host.command("sh", "-c", "cat /dev/zero >/etc/full")
+        driver = Driver(host, "file")
+        driver.want(["a.stile.test"])
+        assert driver.ask("undo", undo) == "undone"
+        assert state(host) == before
+        driver.end()
+
+
 def dhclient_writes(host, address):
     host.check("sh", "-c", f"printf 'search dhcp.test\\nnameserver {address}\\n' >/etc/resolv.conf.dhclient-new.77 && "
                "chown --reference=/etc/resolv.conf /etc/resolv.conf.dhclient-new.77 && "
@@ -309,6 +326,7 @@ def resolvconf_under_it_is_followed_where_the_link_leads(lan):
 if __name__ == "__main__":
     main(__file__, every_form_of_the_file_comes_back, all_questions_come_to_us_and_outside_names_still_resolve,
          killed_between_any_two_system_calls, a_read_only_etc_is_said, an_immutable_file_is_said, a_full_disk_is_said,
+         a_disk_that_has_become_full_keeps_nothing_from_coming_back,
          a_dhcp_client_is_followed_and_its_file_comes_back, what_others_wrote_is_left_alone_by_undo, resolveds_own_link_is_left_to_it,
          a_stub_that_reads_our_file_is_no_loop,
          networkmanager_that_writes_the_file_is_followed, resolvconf_under_it_is_followed_where_the_link_leads)
