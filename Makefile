@@ -24,7 +24,7 @@ export CMOCKA_MESSAGE_OUTPUT := TAP
 setup = test -f $(1)/build.ninja || $(MESON) setup $(1) -Dwerror=$(WERROR) $(2) >/dev/null || \
 	{ cat $(1)/meson-logs/meson-log.txt; exit 1; }
 
-.PHONY: all demo check soak check-unit check-sanitizers lint fuzz fuzz-quick windows-check bench install clean help
+.PHONY: all demo check soak check-unit check-sanitizers browser-check lint fuzz fuzz-quick windows-check bench install clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
