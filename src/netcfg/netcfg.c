@@ -184,10 +184,13 @@ static int run_plan(struct netcfg *n, uint32_t session, const struct plan *plan,
         return r;
     leave_leftovers(&steps);
     if (plan == NULL)
-        return transaction_run_each(n, &steps, report);
-    r = transaction_run(n, steps.list, steps.count, report, d);
-    if (r == 0)
+        r = transaction_run_each(n, &steps, report);
+    else
+        r = transaction_run(n, steps.list, steps.count, report, d);
+    if (r == 0 && plan != NULL)
         say_waiting(n, session, plan, &to, report);
+    if (n->journal.stale) /* it couldn't be written before: perhaps it can by now */
+        (void)journal_flush(&n->journal, NULL);
     return r;
 }
 

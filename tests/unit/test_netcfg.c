@@ -284,6 +284,27 @@ static void a_disk_that_cant_be_written_doesnt_keep_sessions_from_ending(void **
     world_release(&w);
 }
 
+static void plan_of_nothing(struct plan *p)
+{
+    plan_init(p);
+}
+
+static void what_couldnt_be_written_is_written_at_the_next_chance(void **state)
+{
+    struct netcfg_world w;
+    (void)state;
+    world_init(&w);
+    assert_int_equal(apply(&w, 1, plan_first), 0);
+    w.disk.read_only = true;
+    assert_int_equal(apply(&w, 1, plan_of_nothing), 0);
+    assert_int_equal(netcfg_report_of(&w.report, NETCFG_NOTE), 1);
+    assert_true(buf_len(&w.disk.file) > 0);
+    w.disk.read_only = false;
+    assert_int_equal(world_end(&w, 1), 0);
+    assert_int_equal(buf_len(&w.disk.file), 0);
+    world_release(&w);
+}
+
 /* ---- several sessions ---- */
 
 static void plan_shared(struct plan *p, const char *link, const char *own)
@@ -663,6 +684,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_refuses_plans_and_changes_nothing),
         cmocka_unit_test(a_full_disk_doesnt_keep_sessions_from_ending),
         cmocka_unit_test(a_disk_that_cant_be_written_doesnt_keep_sessions_from_ending),
+        cmocka_unit_test(what_couldnt_be_written_is_written_at_the_next_chance),
         cmocka_unit_test(sessions_end_in_any_order),
         cmocka_unit_test(another_sessions_route_is_refused_before_anything_happens),
         cmocka_unit_test(a_route_of_the_hosts_is_refused_and_stays),
