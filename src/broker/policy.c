@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -110,17 +112,37 @@ static int read_file(const char *path, struct buf *text, struct diag *d)
     return r;
 }
 
+/* An entry means that someone is or will be this user, or of this group. */
+static int find_engine_uids(struct policy *p, struct diag *d)
+{
+    for (uint32_t uid = p->engine_uid_first; uid <= p->engine_uid_last; uid++)
+        if (p->engine_uid_count < POLICY_UIDS_MAX && getpwuid(uid) == NULL && getgrgid(uid) == NULL)
+            p->engine_uids[p->engine_uid_count++] = uid;
+    if (p->engine_uid_count > 0)
+        return 0;
+    return diag_set(d, ERR_EXISTS, 0,
+                    "Every uid from %u to %u is a user's or a group's; choose others for engines "
+                    "(engine_uids in %s)",
+                    (unsigned)p->engine_uid_first, (unsigned)p->engine_uid_last,
+                    p->path != NULL ? p->path : POLICY_PATH);
+}
+
 int policy_load(const char *path, bool must_exist, config_problem_fn *on_problem, void *arg,
                 struct policy **ret, struct diag *d)
 {
     struct buf text;
     buf_init(&text, YAML_TEXT_MAX);
     int r = read_file(path, &text, d);
+    CLEANUP(policy_freep) struct policy *p = NULL;
     if (r == ERR_NOTFOUND && !must_exist)
-        r = new_policy(NULL, ret, d);
+        r = new_policy(NULL, &p, d);
     else if (r == 0)
-        r = policy_parse(path, buf_slice(&text), on_problem, arg, ret, d);
+        r = policy_parse(path, buf_slice(&text), on_problem, arg, &p, d);
     buf_release(&text);
+    if (r == 0)
+        r = find_engine_uids(p, d);
+    if (r == 0)
+        *ret = STEAL(p);
     return r;
 }
 

@@ -33,8 +33,9 @@ struct policy {
     bool any_zone;
     struct name *allow_zones; /* owned; and what is below them */
     size_t allow_zone_count;
-    char dns[BROKER_BACKEND_SIZE];         /* "auto", or the back-end to use */
-    uint32_t engine_uids[POLICY_UIDS_MAX]; /* those without an entry in passwd */
+    char dns[BROKER_BACKEND_SIZE]; /* "auto", or the back-end to use */
+    uint32_t engine_uid_first, engine_uid_last;
+    uint32_t engine_uids[POLICY_UIDS_MAX]; /* of these, those without an entry in passwd or group */
     size_t engine_uid_count;
     enum log_level log;
 };
@@ -43,7 +44,7 @@ struct policy {
  * ERR_NOTFOUND; ERR_PERM (someone other than root may write it). */
 int policy_load(const char *path, bool must_exist, config_problem_fn *on_problem, void *arg,
                 struct policy **ret, struct diag *d);
-/* The same from text that is at hand: for tests. */
+/* The same from text that is at hand, and without looking for engine_uids: for tests. */
 int policy_parse(const char *path, struct slice text, config_problem_fn *on_problem, void *arg,
                  struct policy **ret, struct diag *d);
 void policy_free(struct policy *p); /* NULL: nothing */

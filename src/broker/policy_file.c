@@ -273,15 +273,6 @@ static void read_log(struct yaml_value v, struct policy *p)
         yaml_problem(v, "log must be debug, info, warn or error, not \"%.*s\"", QUOTED(text));
 }
 
-/* An entry in passwd means that someone is or will be this user. */
-static void add_engine_uids(struct policy *p, uint32_t first, uint32_t last)
-{
-    p->engine_uid_count = 0;
-    for (uint32_t uid = first; uid <= last && p->engine_uid_count < POLICY_UIDS_MAX; uid++)
-        if (getpwuid(uid) == NULL && getgrgid(uid) == NULL)
-            p->engine_uids[p->engine_uid_count++] = uid;
-}
-
 static bool parse_uids(struct slice text, uint64_t *ret_first, uint64_t *ret_last)
 {
     char copy[32];
@@ -310,10 +301,8 @@ static void read_engine_uids(struct yaml_value v, struct policy *p)
                      POLICY_UIDS_MAX, UID_MIN, QUOTED(text));
         return;
     }
-    add_engine_uids(p, (uint32_t)first, (uint32_t)last);
-    if (p->engine_uid_count == 0)
-        yaml_problem(v, "every uid of engine_uids is a user's or a group's; choose numbers that "
-                        "nobody has");
+    p->engine_uid_first = (uint32_t)first;
+    p->engine_uid_last = (uint32_t)last;
 }
 
 int policy_defaults(struct policy *p)
@@ -327,7 +316,8 @@ int policy_defaults(struct policy *p)
     p->any_zone = true;
     p->log = LOG_INFO;
     (void)str_format(p->dns, sizeof(p->dns), "auto");
-    add_engine_uids(p, ENGINE_UID_FIRST, ENGINE_UID_LAST);
+    p->engine_uid_first = ENGINE_UID_FIRST;
+    p->engine_uid_last = ENGINE_UID_LAST;
     return 0;
 }
 

@@ -5,7 +5,7 @@
 #include "broker/policy.h"
 #include "config/yaml.h"
 
-/* What holds where the file says nothing. Looks the engines' uids up. */
+/* What holds where the file says nothing. */
 int policy_defaults(struct policy *p);
 
 /* Problems are recorded in the document. ERR_NOMEM. */

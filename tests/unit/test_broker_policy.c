@@ -81,8 +81,8 @@ static void test_every_key_is_read(void **state)
     assert_int_equal(p->allow_zone_count, 2);
     assert_string_equal(p->allow_zones[1].text, "lab.example");
     assert_string_equal(p->dns, "resolved");
-    assert_int_equal(p->engine_uid_count, 4);
-    assert_int_equal(p->engine_uids[3], 70003);
+    assert_int_equal(p->engine_uid_first, 70000);
+    assert_int_equal(p->engine_uid_last, 70003);
     assert_int_equal(p->log, LOG_DEBUG);
     policy_free(p);
 }
@@ -172,6 +172,32 @@ static void test_file_that_others_may_write_is_refused(void **state)
         assert_int_equal(policy_load(path, true, NULL, NULL, &p, &d), ERR_PERM);
     }
     assert_int_equal(policy_load(dir, true, NULL, NULL, &p, &d), ERR_INVAL);
+    temp_dir_remove(dir);
+}
+
+static void test_uids_of_users_and_groups_are_left_to_them(void **state)
+{
+    (void)state;
+    char dir[TEMP_DIR_SIZE], path[128];
+    struct policy *p = NULL;
+    struct diag d = {0};
+    temp_dir_make(dir);
+    (void)str_format(path, sizeof(path), "%s/broker.yaml", dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("engine_uids: 65533-65535\n", f); /* nobody, and nogroup, are 65534 everywhere */
+    fclose(f);
+    assert_int_equal(policy_load(path, true, NULL, NULL, &p, &d), 0);
+    assert_int_equal(p->engine_uid_count, 2);
+    assert_int_equal(p->engine_uids[0], 65533);
+    assert_int_equal(p->engine_uids[1], 65535);
+    policy_free(p);
+    p = NULL;
+    f = fopen(path, "w");
+    fputs("engine_uids: \"65534\"\n", f);
+    fclose(f);
+    assert_int_equal(policy_load(path, true, NULL, NULL, &p, &d), ERR_EXISTS);
+    assert_non_null(strstr(d.text, "engine_uids in "));
     temp_dir_remove(dir);
 }
 
@@ -287,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_each_problem_is_told_with_its_place_and_remedy),
         cmocka_unit_test(test_error_names_the_first_problem_and_how_to_see_the_rest),
         cmocka_unit_test(test_file_that_others_may_write_is_refused),
+        cmocka_unit_test(test_uids_of_users_and_groups_are_left_to_them),
         cmocka_unit_test(test_ranges_must_be_allowed_and_never_the_hosts_own),
         cmocka_unit_test(test_policy_that_allows_everything_doesnt_allow_loopback),
         cmocka_unit_test(test_zones_must_be_allowed_and_have_more_than_one_label),
