@@ -28,6 +28,7 @@ struct host {
     struct os_linux_options options;
     struct netcfg_service *service;
     struct list networks;
+    struct defer telling;
     size_t leftovers;
     char backend[BROKER_BACKEND_SIZE];
     char last_recovery[BROKER_TEXT_SIZE];
@@ -104,15 +105,24 @@ static void fill_resolvers(const struct host *h, const struct network *n,
         broker_text_set(ret->addrs[ret->count++], BROKER_RESOLVER_SIZE, upstreams->addrs[i]);
 }
 
-/* Tells every session whose resolvers are other ones now. */
-static void tell_resolvers(struct host *h)
+static struct network *next_to_tell(const struct host *h, struct broker_resolvers *ret_now)
 {
     LIST_FOR_EACH (node, &h->networks) {
         struct network *n = LIST_ENTRY(node, struct network, node);
-        struct broker_resolvers now;
-        fill_resolvers(h, n, &now);
-        if (memcmp(&now, &n->told, sizeof(now)) == 0)
-            continue;
+        fill_resolvers(h, n, ret_now);
+        if (memcmp(ret_now, &n->told, sizeof(*ret_now)) != 0)
+            return n;
+    }
+    return NULL;
+}
+
+/* Tells every session whose resolvers are other ones now. Whoever is told may end a session. */
+static void tell_resolvers(void *arg)
+{
+    struct host *h = arg;
+    struct broker_resolvers now;
+    struct network *n;
+    while ((n = next_to_tell(h, &now)) != NULL) {
         n->told = now;
         h->events.on_event(h->arg, n->session, BROKER_EVENT_RESOLVERS, "", &now);
     }
@@ -174,7 +184,7 @@ static void on_applied(void *arg, const struct netcfg_result *result)
     }
     q->done(q->arg, &o);
     mem_free(q);
-    tell_resolvers(h);
+    defer_start(h->loop, &h->telling);
 }
 
 static void on_ended(void *arg, const struct netcfg_result *result)
@@ -264,7 +274,7 @@ int host_end(struct host *h, uint32_t session, host_done_fn *done, void *arg)
         return r;
     }
     forget_network(h, session);
-    tell_resolvers(h);
+    defer_start(h->loop, &h->telling);
     return 0;
 }
 
@@ -292,7 +302,7 @@ static void on_event(void *arg, const struct netcfg_event *e)
     struct host *h = arg;
     if (e->kind == NETCFG_EVENT_UPSTREAMS) {
         log_info("The host's resolvers are others now");
-        tell_resolvers(h);
+        defer_start(h->loop, &h->telling);
         return;
     }
     if ((size_t)e->kind >= ARRAY_LEN(kinds))
@@ -338,6 +348,7 @@ int host_new(struct loop *loop, const struct host_config *config, const struct h
     h->arg = arg;
     h->options.dns = config->dns;
     list_init(&h->networks);
+    defer_init(&h->telling, tell_resolvers, h);
     struct netcfg_service_config service = {
         .directory = config->state_dir, .on_event = on_event, .arg = h};
     os_linux_init(&h->options, &service.os);
@@ -357,6 +368,7 @@ static void on_stopped(void *arg)
     struct host *h = arg;
     void (*closed)(void *closed_arg) = h->closed;
     void *closed_arg = h->closed_arg;
+    defer_stop(&h->telling);
     LIST_FOR_EACH (node, &h->networks)
         mem_free(LIST_ENTRY(node, struct network, node));
     mem_free(h);
@@ -367,6 +379,7 @@ void host_free(struct host *h, void (*closed)(void *arg), void *arg)
 {
     h->closed = closed;
     h->closed_arg = arg;
+    defer_stop(&h->telling);
     netcfg_service_stop(h->service, on_stopped, h);
 }
 

@@ -11,7 +11,10 @@
 #include "loop/timer.h"
 #include "platform/fdpass.h"
 
-enum { GRACE_MS = 1500 }; /* for an engine, to tell how the last connections ended */
+enum {
+    GRACE_MS = 1500, /* for an engine, to tell how the last connections ended */
+    RETRY_MS = 100,
+};
 
 enum state {
     STATE_WAITING,
@@ -27,7 +30,8 @@ struct sessions {
     const struct policy *policy;
     struct host *host;
     struct registry registry;
-    struct list all;
+    struct list all;      /* callbacks may end the session that they are called for, and no other */
+    struct defer waiting; /* some may start now */
     size_t count;
     uint32_t last_id;
     uv_signal_t children;
@@ -57,7 +61,6 @@ struct session {
 };
 
 static void begin_end(struct session *s);
-static void start_waiting(struct sessions *all);
 
 /* `stile up --debug`: as long as such a session is there. */
 static void set_log_level(struct sessions *all)
@@ -111,7 +114,7 @@ static void finish(struct session *s)
         s->events.on_ended(s->arg, s->engine_died);
     struct sessions *all = s->all;
     timer_close(&s->timer, on_timer_closed);
-    start_waiting(all);
+    defer_start(all->loop, &all->waiting);
     if (all->count == 0 && all->emptied != NULL)
         all->emptied(all->emptied_arg);
 }
@@ -135,6 +138,12 @@ static void on_host_ended(void *arg, const struct host_outcome *o)
     }
 }
 
+static void ask_host_to_end(struct session *s)
+{
+    if (host_end(s->all->host, s->id, on_host_ended, s) < 0)
+        timer_start(&s->timer, RETRY_MS); /* memory ran out */
+}
+
 static void begin_end(struct session *s)
 {
     if (s->state == STATE_APPLYING || s->state == STATE_CONFIGURING) {
@@ -148,17 +157,16 @@ static void begin_end(struct session *s)
     if (s->state != STATE_RUNNING)
         return;
     s->state = STATE_ENDING;
-    if (host_end(s->all->host, s->id, on_host_ended, s) < 0) {
-        /* Memory ran out: without the engine the interface goes, and the rest with the next start. */
-        struct diag d = {0};
-        struct host_outcome o = {.err = diag_set(&d, ERR_NOMEM, 0, "out of memory"), .d = &d};
-        on_host_ended(s, &o);
-    }
+    ask_host_to_end(s);
 }
 
-static void on_grace_over(void *arg)
+static void on_timer(void *arg)
 {
     struct session *s = arg;
+    if (s->state == STATE_ENDING) {
+        ask_host_to_end(s);
+        return;
+    }
     user_log(LOG_DEBUG, s->caller.uid, "The engine on %s takes too long to end; killing it",
              s->launch.name);
     launch_kill(&s->launch);
@@ -265,24 +273,33 @@ static bool is_ending(const struct session *s)
     return s->end_wanted || s->state >= STATE_ENDING;
 }
 
-static struct session *other_of(const struct session *s)
+/* Of the same user: the one that waits, or the one that doesn't. */
+static struct session *other_of(const struct session *s, bool waiting)
 {
     LIST_FOR_EACH (node, &s->all->all) {
         struct session *other = LIST_ENTRY(node, struct session, node);
-        if (other != s && other->caller.uid == s->caller.uid)
+        if (other != s && other->caller.uid == s->caller.uid &&
+            (other->state == STATE_WAITING) == waiting)
             return other;
     }
     return NULL;
 }
 
+/* It is there, and isn't just ending. */
+static const struct session *in_the_way_of(const struct session *s)
+{
+    const struct session *other = other_of(s, false);
+    return other != NULL && !is_ending(other) ? other : other_of(s, true);
+}
+
 static int check(const struct session *s, struct diag *d)
 {
-    const struct session *other = other_of(s);
+    const struct session *other = in_the_way_of(s);
     if (s->all->emptied != NULL)
         return diag_set(d, ERR_CLOSED, 0, "The broker is being stopped");
     if (s->all->paused)
         return diag_set(d, ERR_BUSY, 0, "The broker is cleaning up (`stile cleanup`); try again");
-    if (other != NULL && (!is_ending(other) || other->state == STATE_WAITING))
+    if (other != NULL)
         return diag_set(d, ERR_EXISTS, 0,
                         "You have a session already (process %u). End it first: stile down",
                         (unsigned)other->caller.pid);
@@ -296,7 +313,7 @@ static int check(const struct session *s, struct diag *d)
 /* At once, or when the user's last one has ended. */
 static int start(struct session *s, struct diag *d)
 {
-    if (other_of(s) != NULL) {
+    if (other_of(s, false) != NULL) {
         s->state = STATE_WAITING;
         return 0;
     }
@@ -309,18 +326,25 @@ static int start(struct session *s, struct diag *d)
     return host_apply(s->all->host, s->id, s->launch.name, &s->network, on_applied, s, d);
 }
 
-static void start_waiting(struct sessions *all)
+static struct session *next_waiting(const struct sessions *all)
 {
     LIST_FOR_EACH (node, &all->all) {
         struct session *s = LIST_ENTRY(node, struct session, node);
+        if (s->state == STATE_WAITING && other_of(s, false) == NULL)
+            return s;
+    }
+    return NULL;
+}
+
+static void start_waiting(void *arg)
+{
+    struct sessions *all = arg;
+    struct session *s;
+    while (all->emptied == NULL && (s = next_waiting(all)) != NULL) {
         struct diag d = {0};
-        if (s->state != STATE_WAITING)
-            continue;
         int r = start(s, &d);
         if (r < 0)
             give_up(s, r, &d);
-        if (r < 0)
-            return; /* which has come back here, and done the rest */
     }
 }
 
@@ -345,7 +369,7 @@ int sessions_start(struct sessions *all, const struct session_caller *caller,
                           .events = *events,
                           .arg = arg};
     memcpy(s->fds, fds, sizeof(s->fds));
-    (void)timer_init(&s->timer, all->loop, on_grace_over, s);
+    (void)timer_init(&s->timer, all->loop, on_timer, s);
     int r = check(s, d);
     if (r == 0)
         r = start(s, d);
@@ -433,6 +457,7 @@ int sessions_new(struct loop *loop, const struct policy *policy, struct host *ho
     all->level = log_level();
     registry_init(&all->registry);
     list_init(&all->all);
+    defer_init(&all->waiting, start_waiting, all);
     int code = uv_signal_init(&loop->uv, &all->children);
     all->children.data = all;
     if (code == 0)
@@ -456,6 +481,7 @@ void sessions_free(struct sessions *all)
     if (all == NULL)
         return;
     registry_release(&all->registry);
+    defer_stop(&all->waiting);
     uv_close((uv_handle_t *)&all->children, on_signal_closed);
 }
 

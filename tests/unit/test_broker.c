@@ -347,6 +347,61 @@ static void test_end_of_the_connection_ends_the_session(void **state)
     caller_close(&c);
     start(w, ALICE, 1, &c, "stile0");
     caller_close(&c);
+    assert_int_equal(world_stop(w), 0);
+}
+
+/* An engine that takes its time: the next session waits for it, and one more isn't let in. */
+static void test_one_session_waits_for_the_end_of_the_last_and_no_second_one(void **state)
+{
+    struct broker_world *w = *state;
+    struct broker_network n;
+    struct world_caller last, next, more;
+    union broker_message m;
+    NEED_WORLD(w);
+    world_start(w);
+    start(w, ALICE, 1, &last, "stile0");
+    next.sock = caller_greet(w, ALICE, &m);
+    more.sock = caller_greet(w, ALICE, &m);
+    close(last.sock); /* its rpc channel stays open, so the engine lives until it is killed */
+    network_standard(&n, 1);
+    usleep(200000);
+    caller_send_start(&next, &n);
+    usleep(100000);
+    caller_send_start(&more, &n);
+    assert_int_equal(caller_recv(more.sock, &m), 0);
+    assert_refused(&m, ERR_EXISTS, "stile down");
+    struct pollfd p = {.fd = next.sock, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 100), 0);
+    assert_int_equal(caller_recv(next.sock, &m), 0);
+    assert_started(&m, "stile0");
+    caller_close_fds(&last);
+    caller_close(&more);
+    caller_close(&next);
+    assert_int_equal(world_stop(w), 0);
+}
+
+static void test_caller_that_waits_may_go(void **state)
+{
+    struct broker_world *w = *state;
+    struct broker_network n;
+    struct world_caller last, next;
+    union broker_message m;
+    NEED_WORLD(w);
+    world_start(w);
+    start(w, ALICE, 1, &last, "stile0");
+    next.sock = caller_greet(w, ALICE, &m);
+    close(last.sock);
+    usleep(200000);
+    network_standard(&n, 1);
+    caller_send_start(&next, &n);
+    usleep(100000);
+    assert_int_equal(caller_ask(&next, BROKER_STATUS, &m), ERR_CLOSED); /* one question at a time */
+    caller_close(&next);
+    caller_close_fds(&last);
+    start(w, ALICE, 1, &next, "stile0");
+    kill(w->broker, SIGTERM);
+    assert_int_equal(world_wait(w), 0);
+    caller_close(&next);
 }
 
 static void test_caller_that_goes_while_its_session_starts_leaves_nothing(void **state)
@@ -592,6 +647,8 @@ int main(int argc, char **argv)
         WORLD_TEST(test_uid_that_somebody_runs_under_is_left_out),
         WORLD_TEST(test_configure_changes_the_plan_and_a_refused_one_changes_nothing),
         WORLD_TEST(test_end_of_the_connection_ends_the_session),
+        WORLD_TEST(test_one_session_waits_for_the_end_of_the_last_and_no_second_one),
+        WORLD_TEST(test_caller_that_waits_may_go),
         WORLD_TEST(test_caller_that_goes_while_its_session_starts_leaves_nothing),
         WORLD_TEST(test_death_of_the_engine_is_told_and_the_session_may_start_again),
         WORLD_TEST(test_death_of_the_broker_takes_the_engine_along_and_the_next_one_serves),
