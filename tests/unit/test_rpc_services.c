@@ -21,7 +21,8 @@ static const struct rpc_method *const client_application[] = {
     &client_application_watch_target_configuration,
 };
 
-static const struct rpc_method *const control[] = {&control_get_status, &control_list_connections};
+static const struct rpc_method *const control[] = {&control_get_status, &control_list_connections,
+                                                   &control_stop, &control_get_log};
 
 static const struct rpc_method *const access_methods[] = {
     &access_log_in, &access_list_apps, &access_resolve_app, &access_issue_app_cert};
