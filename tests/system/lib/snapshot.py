@@ -41,10 +41,10 @@ class Snapshot:
         return self.sections[name]
 
 
-def run(*argv):
+def run(*argv, text=""):
     """What a program printed; nothing if it isn't there or fails."""
     try:
-        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=10, check=False)
+        done = subprocess.run(argv, input=text, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout if done.returncode == 0 else ""
@@ -52,6 +52,17 @@ def run(*argv):
 
 def ip(*words):
     return json.loads(run("ip", "-j", "-d", *words) or "[]")
+
+
+def routes_and_rules(family):
+    """In one process, if it says something to each."""
+    commands = ("route show table all", "rule")
+    out, found = run("ip", "-j", "-d", family, "-batch", "-", text="\n".join(commands) + "\n").lstrip(), []
+    while out:
+        value, end = json.JSONDecoder().raw_decode(out)
+        found.append(value)
+        out = out[end:].lstrip()
+    return found if len(found) == 2 else [ip(family, *command.split()) for command in commands]
 
 
 def without(value, names):
@@ -67,18 +78,17 @@ def lines_of(values, *unsteady):
     return sorted(json.dumps(without(value, unsteady), sort_keys=True) for value in values)
 
 
-def links():
-    return lines_of([{k: v for k, v in link.items() if k != "addr_info"} for link in ip("link")], "stats64",
+def links(found):
+    return lines_of([{k: v for k, v in link.items() if k != "addr_info"} for link in found], "stats64",
                     "hello_timer", "tcn_timer", "topology_change_timer", "gc_timer")
 
 
-def addresses():
-    return lines_of([{"ifname": link["ifname"], **a} for link in ip("addr") for a in link.get("addr_info", []) if a],
+def addresses(found):
+    return lines_of([{"ifname": link["ifname"], **a} for link in found for a in link.get("addr_info", []) if a],
                     "valid_life_time", "preferred_life_time")
 
 
-def routes(family):
-    found = ip(family, "route", "show", "table", "all")
+def routes(found):
     return lines_of([r for r in found if "cache" not in r.get("flags", [])], "expires", "used", "users", "age")
 
 
@@ -152,12 +162,12 @@ def bus_has(name):
             or [False])[0]
 
 
-def resolved():
+def resolved(interfaces):
     if not bus_has(RESOLVE1[0]):
         return []
     lines = [f"{name} = {json.dumps(sorted(busctl('get-property', *RESOLVE1, name) or []))}"
              for name in ("DNS", "Domains", "DNSSECNegativeTrustAnchors")]
-    for link in ip("link"):
+    for link in interfaces:
         found = busctl("call", *RESOLVE1, "GetLink", "i", str(link["ifindex"]))
         if found is None:
             continue
@@ -178,9 +188,11 @@ def networkmanager():
 
 
 def take():
-    sections = {"links": links(), "addresses": addresses(), "routes, IPv4": routes("-4"), "routes, IPv6": routes("-6"),
-                "rules, IPv4": lines_of(ip("-4", "rule")), "rules, IPv6": lines_of(ip("-6", "rule")), "nftables": firewall(),
-                "sysctls": sysctls(), "files": files(), "resolved": resolved(), "NetworkManager": networkmanager()}
+    interfaces, four, six = ip("link"), routes_and_rules("-4"), routes_and_rules("-6")
+    sections = {"links": links(interfaces), "addresses": addresses(ip("addr")), "routes, IPv4": routes(four[0]),
+                "routes, IPv6": routes(six[0]), "rules, IPv4": lines_of(four[1]), "rules, IPv6": lines_of(six[1]),
+                "nftables": firewall(), "sysctls": sysctls(), "files": files(), "resolved": resolved(interfaces),
+                "NetworkManager": networkmanager()}
     sections.update({path: text(path) for path in TEXTS})
     return sections
 
