@@ -29,8 +29,8 @@ static const struct words {
 } words[] = {
     [NETCFG_APPLIED] = {"Set the ", ""},
     [NETCFG_UNDONE] = {"Removed the ", ""},
-    [NETCFG_GONE] = {"The ", " was gone already"},
-    [NETCFG_LEFT] = {"Left the ", " alone: someone else has changed it"},
+    [NETCFG_GONE] = {"Already gone: the ", ""},
+    [NETCFG_LEFT] = {"Left alone: the ", ", changed by someone else"},
     [NETCFG_FAILED] = {"Failed on the ", ""},
     [NETCFG_REPAIRED] = {"Repaired the ", ""},
 };
