@@ -237,11 +237,12 @@ static int decode_undo(struct slice bytes, struct undo *ret, struct diag *d)
 static int not_in_use(const struct dns_resolvconf *r, struct diag *d)
 {
     return r->program.flavour == RESOLVCONF_DEBIAN
-               ? diag_set(d, ERR_UNSUPPORTED, 0,
-                          "resolvconf is installed, but " RESOLV_CONF_PATH
-                          " isn't the link to its file: make it one (ln -sf "
-                          "../run/resolvconf/resolv.conf " RESOLV_CONF_PATH
-                          "), or choose dns: file")
+               ? diag_set(
+                     d, ERR_UNSUPPORTED, 0,
+                     "resolvconf is installed, but " RESOLV_CONF_PATH
+                     " isn't the link to its file, or it doesn't update it: make it one (ln -sf "
+                     "../run/resolvconf/resolv.conf " RESOLV_CONF_PATH
+                     ") and run \"resolvconf --enable-updates\", or choose dns: file")
                : diag_set(d, ERR_UNSUPPORTED, 0,
                           "openresolv is installed, but " RESOLV_CONF_PATH
                           " isn't what it writes: remove the file and run \"resolvconf -u\", or "
@@ -297,7 +298,7 @@ static int no_effect(struct diag *d)
     return diag_set(d, ERR_UNSUPPORTED, 0,
                     "resolvconf took our record, but " RESOLV_CONF_PATH
                     " doesn't ask us first: another server comes before ours (see "
-                    "resolv.conf.d/head, a local resolver's record, or --disable-updates). Change "
+                    "resolv.conf.d/head, or a local resolver's record). Change "
                     "that, or choose dns: file or none");
 }
 

@@ -92,7 +92,9 @@ static bool is_signed(void)
 
 bool resolvconf_is_in_use(const struct resolvconf *r)
 {
-    return r->flavour == RESOLVCONF_DEBIAN ? leads_to_record() : is_signed();
+    if (r->flavour == RESOLVCONF_OPEN)
+        return is_signed();
+    return leads_to_record() && access(RESOLVCONF_DIRECTORY "/enable-updates", F_OK) == 0;
 }
 
 int resolvconf_add(const struct resolvconf *r, const char *name, struct slice text, struct diag *d)

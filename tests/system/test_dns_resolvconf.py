@@ -6,7 +6,7 @@ import signal
 import time
 
 from lib import daemons
-from lib.dns import SERVER4, SERVER6, Driver, ZoneServer, plug_zone_link
+from lib.dns import SERVER4, SERVER6, Driver, ZoneServer, plug_zone_link, told
 from lib.harness import main
 from lib.syscalls import calls_of, work_killed_at
 from common.process import Failed, wait_until
@@ -98,7 +98,7 @@ def upstreams_are_the_other_records_and_followed(_lan, host):
     assert driver.ask("upstreams").split(",") == host.resolvers()
     host.check("resolvconf", "-a", "eth0", text="nameserver 198.51.100.5\nsearch other.test\n")
     wait_until(lambda: driver.ask("upstreams") == "198.51.100.5", "the other upstream")
-    assert "upstreams" in driver.event()
+    told(driver, "upstreams")
     host.check("resolvconf", "-a", "lo.unbound", text="nameserver 127.0.0.1\n")
     assert driver.ask("upstreams") == "198.51.100.5"
     host.check("resolvconf", "-d", "lo.unbound")
@@ -122,7 +122,7 @@ def search_domains_of_others_stay(lan):
         driver.set(ZONES)
         host.check("resolvconf", "-a", "eth0", text="nameserver 192.0.2.1\nsearch third.test\n")
         if flavour == "openresolv":
-            assert "settings" in driver.event()
+            told(driver, "settings")
             assert driver.ask("verify") == "missing"
             driver.ask("capture")
             driver.ask("apply")
@@ -138,7 +138,7 @@ def our_record_taken_by_someone_is_missing_and_comes_back(_lan, host):
     driver.set(ZONES)
     driver.no_event()
     host.check("resolvconf", "-d", "lo.stile0")
-    assert "settings" in driver.event()
+    told(driver, "settings")
     assert driver.ask("verify") == "missing"
     driver.ask("capture")
     driver.ask("apply")
@@ -168,6 +168,44 @@ def it_is_not_taken_where_the_file_is_not_its_own(_lan, host):
     host.write(PATH, "nameserver 192.0.2.1\n")
     driver = Driver(host, "auto")
     assert driver.first.split()[1] == "file", driver.first
+    driver.end()
+
+
+def one_that_updates_nothing_is_not_taken(lan):
+    host = lan.host(dns="resolvconf")
+    host.check("resolvconf", "--disable-updates")
+    before = host.settle()
+    driver = Driver(host, "auto")
+    assert driver.first.split()[1] == "file", driver.first
+    driver.end()
+    driver = Driver(host, "resolvconf")
+    driver.want(ZONES)
+    said = driver.fails("capture")
+    assert "UNSUPPORTED" in said and "--enable-updates" in said, said
+    driver.end()
+    host.assert_restored(before)
+
+
+def another_vpns_servers_alone_are_asked_while_it_is_exclusive(lan):
+    host = lan.host(dns="openresolv")
+    host.check("resolvconf", "-a", "tun.wg0", "-m", "0", "-x", text="nameserver 198.51.100.9\n")
+    before = host.settle()
+    assert servers(host) == ["198.51.100.9"]
+    driver = Driver(host, "resolvconf")
+    driver.ask("watch")
+    driver.set(ZONES)
+    assert servers(host) == [SERVER4, SERVER6]
+    assert driver.ask("upstreams") == "198.51.100.9"
+    # One that comes later takes over; so do we again.
+    host.check("resolvconf", "-a", "tun.wg1", "-x", text="nameserver 198.51.100.10\n")
+    told(driver, "settings")
+    assert driver.ask("verify") == "missing" and driver.ask("upstreams") == "198.51.100.10"
+    driver.ask("capture")
+    driver.ask("apply")
+    assert servers(host) == [SERVER4, SERVER6] and driver.ask("verify") == "present"
+    host.check("resolvconf", "-d", "tun.wg1")
+    assert driver.ask("undo") == "undone"
+    host.assert_restored(before)
     driver.end()
 
 
@@ -327,6 +365,7 @@ if __name__ == "__main__":
          all_questions_come_to_us_by_debians, all_questions_come_to_us_by_openresolv, upstreams_are_the_other_records_and_followed,
          search_domains_of_others_stay, our_record_taken_by_someone_is_missing_and_comes_back,
          a_file_of_someone_elses_is_left_alone, it_is_not_taken_where_the_file_is_not_its_own,
+         one_that_updates_nothing_is_not_taken, another_vpns_servers_alone_are_asked_while_it_is_exclusive,
          resolveds_program_of_that_name_is_none, a_local_resolver_before_us_is_said, a_program_that_hangs_is_killed,
          what_others_records_say_is_copied_as_names_only, a_reboot_is_undone_where_it_is_not_forgotten,
          killed_between_any_two_system_calls, the_program_itself_killed_anywhere)

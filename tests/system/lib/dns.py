@@ -87,6 +87,13 @@ class Driver:
         self.process.wait()
 
 
+def told(driver, *words):
+    """Events until all these words were among them: what changes in steps is told in steps."""
+    left = set(words)
+    while left:
+        left -= set(driver.event())
+
+
 def plug_zone_link(host, name=LINK, families=(4, 6)):
     """A link in the place of stile's TUN, with the addresses SERVER4 and SERVER6 behind it."""
     far = f"{host.name}zone"
