@@ -32,7 +32,7 @@ class Host:
         self.tree = daemons.trees(dns)
         self.numbers = 0
         self.children, self.asked, self.broker = [], [], None
-        self.logged_in = {}
+        self.logged_in, self.watcher = {}, None
         self.ipv6 = ipv6
         os.makedirs(self.log_dir, 0o755)
 
@@ -232,7 +232,17 @@ class Host:
 
     def snapshot(self):
         """How the host is configured (snapshot.py)."""
-        return snapshot.Snapshot(json.loads(self.check(PYTHON, "-IS", "/opt/tests/system/lib/snapshot.py")))
+        if self.watcher is None:
+            with open(self.log_path("watcher"), "wb") as log:
+                self.watcher = self.spawn([PYTHON, "-IS", "/opt/tests/system/lib/snapshot.py"], stdin=subprocess.PIPE,
+                                          stdout=subprocess.PIPE, stderr=log)
+        self.watcher.stdin.write(b"\n")
+        self.watcher.stdin.flush()
+        line = self.watcher.stdout.readline()
+        if not line:
+            with open(self.log_path("watcher"), encoding="utf-8", errors="replace") as log:
+                raise Failed(f"no snapshot of {self.name}: {log.read()}")
+        return snapshot.Snapshot(json.loads(line))
 
     def assert_restored(self, before, seconds=5.0):
         """The host must be as it was, now or in so many seconds; Failed says what differs."""
@@ -271,3 +281,6 @@ class Host:
         wait_until(lambda: not alive(self.init), f"the end of {self.name}")
         for asked in self.asked:
             asked.close()
+        if self.watcher is not None:
+            self.watcher.stdin.close()
+            self.watcher.stdout.close()

@@ -1,6 +1,6 @@
 """How a host is configured, in a form that can be compared: sections of text lines.
 
-As a program (on the host, as root) prints one as JSON. Whatever changes without anybody's doing is left out: lifetimes,
+As a program (on the host, as root) prints one as JSON for each line it reads. Whatever changes without anybody's doing is left out: lifetimes,
 counters, handles, cached routes.
 """
 
@@ -10,6 +10,7 @@ import json
 import os
 import stat
 import subprocess
+import sys
 
 RESOLVE1 = ("org.freedesktop.resolve1", "/org/freedesktop/resolve1", "org.freedesktop.resolve1.Manager")
 # Files whose text is worth seeing in a difference; of the others below TREES a digest will do.
@@ -198,4 +199,5 @@ def take():
 
 
 if __name__ == "__main__":
-    print(json.dumps(take()))
+    for _ in sys.stdin:
+        print(json.dumps(take()), flush=True)
