@@ -128,7 +128,7 @@ main() {
         return 0
     fi
     [ "${1:-}${STILE_NO_BOOTSTRAP:+--cached}" = "" ] ||
-        fail "the DNS daemons of the tests are not in $dir; run scripts/test-daemons.sh without STILE_NO_BOOTSTRAP"
+        fail "the DNS daemons of the tests are not in $dir; run scripts/test-daemons.sh${STILE_NO_BOOTSTRAP:+ without STILE_NO_BOOTSTRAP}"
     command -v apt-get >/dev/null || fail "this is no Debian system: the daemons can't be fetched"
     mkdir -p "$dir"
     exec 9>"$dir.lock"

@@ -283,7 +283,8 @@ int resolv_file_write(const char *path, const struct resolv_state *state, struct
 int resolv_file_write_text(const char *path, const struct resolv_state *before, struct slice text,
                            struct diag *d)
 {
-    struct resolv_state as = {.kind = RESOLV_FILE, .mode = 0644};
+    struct resolv_state as = {
+        .kind = RESOLV_FILE, .mode = 0644, .uid = geteuid(), .gid = getegid()};
     if (before->kind == RESOLV_FILE) {
         as.mode = before->mode;
         as.uid = before->uid;
