@@ -113,7 +113,7 @@ static const struct dns_backend *spare_of(struct dns_backend *b)
     struct diag why = {0};
 
     if (b->spare != NULL || !b->automatic || !b->ops->uncertain ||
-        detect(row_of(b->ops->name) + 1, &next, &why) < 0)
+        detect(row_of(b->ops->name) + 1, &next, &why) < 0 || next == NULL)
         return b->spare;
     if (next->exclusive == b->exclusive)
         b->spare = next;
@@ -219,9 +219,10 @@ static int writer_of(struct dns_backend *b, const char *name, struct dns_backend
             return 0;
         }
     int r = dns_backend_by_name(name, ret_other, d);
-    if (r == 0)
-        *ret = *ret_other;
-    return r;
+    if (r < 0)
+        return r;
+    *ret = *ret_other;
+    return *ret == NULL ? ERR_INTERNAL : 0;
 }
 
 int dns_backend_verify(struct dns_backend *b, const struct object *o, struct slice undo,
@@ -249,32 +250,52 @@ static int undo_record(struct dns_backend *b, const struct object *o, const stru
     struct dns_backend *other = NULL, *writer = NULL;
     int r = writer_of(b, record->name, &other, &writer, d);
 
+    *ret = OBJECT_GONE;
     if (r == 0)
         r = writer->ops->undo(writer, o, record->bytes, ret, d);
     dns_backend_free(other);
     return r;
 }
 
-/* Which of two was applied isn't noted: undo of the other finds nothing. */
+/* Whether the first of two records' back-ends is (again) what resolves this host's names: the spare has nothing then, and what may
+ * look like its work (our servers in /etc/resolv.conf, still) is the first one's. */
+static bool is_used(struct dns_backend *b, const struct record *record)
+{
+    struct dns_backend *other = NULL, *writer = NULL;
+    struct diag why = {0};
+    bool used_now =
+        writer_of(b, record->name, &other, &writer, &why) == 0 && probe(writer, &why) == 0;
+
+    dns_backend_free(other);
+    return used_now;
+}
+
+static void add_undone(enum object_undone each, enum object_undone *all)
+{
+    if (each == OBJECT_UNDONE || *all == OBJECT_GONE)
+        *all = each;
+}
+
 int dns_backend_undo(struct dns_backend *b, const struct object *o, struct slice undo,
                      enum object_undone *ret, struct diag *d)
 {
     enum object_undone each = OBJECT_GONE, all = OBJECT_GONE;
     struct record records[2];
     size_t count = 0;
-    int first = read_records(o, undo, records, &count, d);
+    int r = read_records(o, undo, records, &count, d);
 
-    for (size_t i = 0; i < count; i++) {
-        int r = undo_record(b, o, &records[i], &each, first < 0 ? NULL : d);
-        if (r < 0)
-            first = first < 0 ? first : r;
-        else if (each == OBJECT_UNDONE || all == OBJECT_GONE)
-            all = each;
+    if (r < 0)
+        return r;
+    r = undo_record(b, o, &records[0], &each, d);
+    add_undone(each, &all);
+    if (count == 2 && !is_used(b, &records[0])) {
+        int second = undo_record(b, o, &records[1], &each, r < 0 ? NULL : d);
+        add_undone(each, &all);
+        r = r < 0 ? r : second;
     }
-    if (first < 0)
-        return first;
-    *ret = all;
-    return 0;
+    if (r == 0)
+        *ret = all;
+    return r;
 }
 
 int dns_backend_upstreams(struct dns_backend *b, const struct object *ours, struct resolvers *ret,

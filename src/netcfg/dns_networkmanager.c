@@ -14,7 +14,7 @@
  * NetworkManager tells of every change of its DNS settings, ours included. What is told on is what differs from what we know.
  */
 #include <net/if.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/list.h"
@@ -99,10 +99,11 @@ static bool link_is(const struct object *o)
 
 static bool is_new_enough(const char *version)
 {
-    unsigned major = 0, minor = 0;
+    char *end = NULL;
+    unsigned long major = strtoul(version, &end, 10);
+    unsigned long minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
 
-    return sscanf(version, "%u.%u", &major, &minor) == 2 &&
-           (major > 1 || (major == 1 && minor >= 42));
+    return major > 1 || (major == 1 && minor >= 42);
 }
 
 static int check_mode(struct dns_backend *b, struct bus *bus, struct diag *d)
@@ -373,10 +374,10 @@ static int undo(struct dns_backend *b, const struct object *o, struct slice byte
         return diag_set(d, r, 0, "Failed to undo DNS of %s: what was noted of it is damaged",
                         o->link);
     r = undo_link(b, o, &before, ret, d);
-    if (r == 0 && *ret == OBJECT_UNDONE && resolv_conf.len > 0)
-        nm_resolv_conf_await(o);
-    else if (r == 0 && !is_running())
+    if (r == 0 && !is_running())
         r = nm_resolv_conf_put_back(o, resolv_conf, &put_back, d);
+    else if (r == 0 && *ret != OBJECT_LEFT && resolv_conf.len > 0)
+        nm_resolv_conf_await(o);
     if (r < 0)
         return r;
     if (put_back)

@@ -348,6 +348,7 @@ def where_it_leaves_our_link_alone_auto_takes_the_file(lan):
     host.check("nmcli", "device", "modify", "eth0", "ipv4.dns", "192.0.2.1 192.0.2.77")
     assert driver.event(), "NetworkManager's own file isn't told"
     host.check("nmcli", "device", "reapply", "eth0")
+    host.settle()
     driver.ask("capture")
     driver.ask("apply")
     assert nameservers(host)[0] == SERVER4
