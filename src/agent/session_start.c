@@ -74,12 +74,29 @@ static void take_started(struct system_session *s, const struct broker_started *
     (void)str_format(s->shown.detail, sizeof(s->shown.detail), "%s", s->why);
 }
 
+/* The administrator's policy may not have the clusters' ranges: then one of those it offers, if the user forced none. */
+static bool try_offered(struct system_session *s, const struct broker_refused *refused)
+{
+    if (refused->err != ERR_DENIED || s->offered_only || s->was_up || s->state != STARTING ||
+        s->config.network.forced_count > 0 || s->asked.range_count == 0 ||
+        s->offer.range_count == 0)
+        return false;
+    log_debug("refused: %s; trying a range that the broker offers", refused->text);
+    s->offered_only = true;
+    s->chosen = false;
+    system_session_close_pairs(s, 0);
+    system_session_prepare(s);
+    return true;
+}
+
 static void on_started(void *arg, const union broker_message *answer, int fd UNUSED)
 {
     struct system_session *s = arg;
     struct channel_setup setup;
     struct diag d = {0};
     if (answer->header.type == BROKER_REFUSED) {
+        if (try_offered(s, &answer->refused))
+            return;
         diag_set(&d, answer->refused.err, 0, "%s", answer->refused.text);
         system_session_start_failed(s, &d);
         return;
@@ -147,11 +164,18 @@ static int choose(struct system_session *s, const struct conflict_needed *all, s
 {
     CLEANUP(mem_freep) struct directory_zones *zones = NEW(struct directory_zones);
     struct conflict_needed needed[NEEDED_ADDRESSES_MAX];
+    struct prefix offered = {.addr = ip_addr_from(4, s->offer.ranges[0].addr),
+                             .bits = (uint8_t)s->offer.ranges[0].bits};
+    char first[PREFIX_TEXT_SIZE];
     size_t count = 0;
     struct host_view view = {0};
     if (zones == NULL)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");
     agent_zones(s->agent, zones);
+    if (s->offered_only) {
+        prefix_format(&offered, first);
+        zones->ranges = (struct name_list){.count = 1, .names = {first}};
+    }
     for (size_t i = 0; i < all_count; i++)
         if (!session_network_is_own_dns(&all[i].addr, &zones->ranges, &s->offer))
             needed[count++] = all[i];
@@ -162,6 +186,10 @@ static int choose(struct system_session *s, const struct conflict_needed *all, s
                                    &s->network, s->why, d);
     host_view_release(&view);
     s->chosen = r == 0;
+    if (r == 0 && s->offered_only && s->why[0] == '\0')
+        (void)str_format(s->why, sizeof(s->why),
+                         "This machine's policy doesn't allow the clusters' own ranges: using one "
+                         "that it offers");
     return r;
 }
 

@@ -28,6 +28,7 @@ struct system_session {
     struct broker_welcome offer;
     struct needed_addresses *needed; /* in PREPARING */
     bool chosen;                     /* network's ranges are */
+    bool offered_only;               /* the clusters' ranges aren't allowed on this host */
     struct broker_network network;   /* as wanted */
     struct broker_network asked;     /* of the CONFIGURE under way */
     struct broker_network applied;   /* as the broker has it */

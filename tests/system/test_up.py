@@ -352,6 +352,28 @@ def expire(host, lan):
     os.rename(new, cert)
 
 
+def a_range_that_the_administrator_does_not_allow_gives_way_to_his(lan):
+    host = lan.host()
+    host.log_in("alice", "a")
+    host.start_broker(config="ranges: [10.213.0.0/16]\nallow_ranges: [10.0.0.0/8]\n")
+    up = host.up("alice")
+    assert up.status()["ipv4_ranges"] == ["10.213.0.0/16"], up.status()
+    assert "policy" in up.out(), up.out()
+    assert echoes(host) == "hello"
+    out = host.down()
+    assert out.status == 0, out
+    out = host.stile("up", "--range", "100.64.0.0/10")
+    assert out.status == 1 and "allow_ranges" in out.err, out
+
+
+def a_permission_that_is_withdrawn_ends_the_session_and_is_told(lan):
+    host, up = start(lan)
+    host.broker.stop()
+    host.start_broker(users=("bob",))
+    assert up.process.wait(10) == 1
+    assert "/etc/stile/broker.yaml" in up.messages(), up.messages()
+
+
 def what_others_delete_is_repaired_and_told(lan):
     host, up = start(lan)
     before = host.check("ip", "-o", "addr", "show", "dev", "stile0", "scope", "global")

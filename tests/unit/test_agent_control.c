@@ -1,6 +1,7 @@
 /* Running agents and the user's commands: sockets, leftovers, answers; log-ins noticed while an agent runs. */
 #include "testing.h"
 
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,7 +55,8 @@ static void on_engine_gone(void *arg, const char *reason)
 static int start_agent(struct fixture *f, struct agent **agent, struct diag *d)
 {
     static const struct agent_events events = {.on_engine_gone = on_engine_gone};
-    const struct agent_config config = {.home = f->path, .mode = AGENT_RUN, .command = "psql -h pg"};
+    const struct agent_config config = {
+        .home = f->path, .mode = AGENT_RUN, .command = "psql -h pg"};
     return agent_new(&f->loop, &config, &events, f, agent, d);
 }
 
@@ -133,6 +135,35 @@ static void sockets_of_agents_that_were_killed_are_removed(void **state)
     assert_int_equal(agents_find(&f->home, &list, NULL), 0);
     assert_int_equal(list.count, 0);
     assert_int_equal(private_dir_stamp(&f->home.agents, "4242.sock"), 0);
+}
+
+/* Removes leftovers without a pause, until it is killed. */
+static pid_t start_remover(const struct fixture *f)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    while (child == 0)
+        agents_remove_stale(&f->home);
+    return child;
+}
+
+static void a_socket_that_is_being_made_is_not_taken_for_a_leftover(void **state)
+{
+    struct fixture *f = *state;
+    pid_t remover = start_remover(f);
+    for (unsigned i = 1; i <= 500; i++) {
+        char name[32];
+        int fd = -1;
+        int connected = -1;
+        agents_socket_name(i, name);
+        assert_int_equal(local_socket_listen(&f->home.agents, name, &fd, NULL), 0);
+        assert_int_equal(local_socket_connect(&f->home.agents, name, &connected), 0);
+        assert_int_equal(private_dir_remove(&f->home.agents, name, NULL), 0);
+        close(connected);
+        close(fd);
+    }
+    kill(remover, SIGKILL);
+    assert_int_equal(waitpid(remover, NULL, 0), remover);
 }
 
 /* ---- log-ins while it runs ---- */
@@ -240,6 +271,7 @@ int main(void)
         WITH(an_agent_answers_what_it_runs),
         WITH(the_control_socket_is_the_users_alone),
         WITH(sockets_of_agents_that_were_killed_are_removed),
+        WITH(a_socket_that_is_being_made_is_not_taken_for_a_leftover),
         WITH(a_log_in_and_a_log_out_take_effect_at_the_next_question),
         WITH(a_certificate_replaced_in_place_is_noticed),
         WITH(a_log_in_is_noticed_without_a_question),

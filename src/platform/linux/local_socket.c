@@ -1,6 +1,7 @@
 #include "platform/local_socket.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,21 +17,46 @@ static int address_of(const struct private_dir *dir, const char *name, struct so
     return str_format(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/%s", dir->fd, name);
 }
 
+/* Not every file system knows how to refuse to replace. */
+static int rename_to_new(int dir, const char *from, const char *to)
+{
+    if (renameat2(dir, from, dir, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    return errno == EINVAL ? renameat(dir, from, dir, to) : -1;
+}
+
+/* It gets its name when it listens: before, it would refuse connections, and be taken for a leftover and removed. */
+static int listen_as(const struct private_dir *dir, int fd, const char *hidden,
+                     const struct sockaddr_un *addr, const char *name)
+{
+    (void)unlinkat(dir->fd, hidden, 0); /* of one that was killed here */
+    if (bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
+        return -1;
+    if (fchmodat(dir->fd, hidden, 0600, 0) == 0 && listen(fd, 16) == 0 &&
+        rename_to_new(dir->fd, hidden, name) == 0)
+        return 0;
+    int e = errno;
+    (void)unlinkat(dir->fd, hidden, 0);
+    errno = e;
+    return -1;
+}
+
 int local_socket_listen(const struct private_dir *dir, const char *name, int *ret_fd,
                         struct diag *d)
 {
     struct sockaddr_un addr;
-    int r = address_of(dir, name, &addr);
+    char hidden[PRIVATE_NAME_SIZE];
+    int r = str_format(hidden, sizeof(hidden), ".%s.%d", name, (int)getpid());
+    if (r == 0)
+        r = address_of(dir, hidden, &addr);
     if (r < 0)
         return diag_set(d, r, 0, "The name %s is too long", name);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    /* The directory is 0700: nobody comes between bind and chmod. */
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-        fchmodat(dir->fd, name, 0600, 0) < 0 || listen(fd, 16) < 0) {
+    if (fd < 0 || listen_as(dir, fd, hidden, &addr, name) < 0) {
         int e = errno;
         if (fd >= 0)
             close(fd);
-        return diag_set(d, e == EADDRINUSE ? ERR_EXISTS : err_from_errno(e), e,
+        return diag_set(d, e == EADDRINUSE || e == EEXIST ? ERR_EXISTS : err_from_errno(e), e,
                         "Failed to listen on %s/%s: %s", dir->path, name, strerror(e));
     }
     *ret_fd = fd;
