@@ -10,4 +10,5 @@ def main(file, *tests, prepare=lambda lan: None, **lan_options):
         lan = Lan(**lan_options)
         prepare(lan)
         return lan
-    run_tests(file, tests, make, programs=("dnsmasq", "dig", "openssl", "dbus-daemon"), root_only=True)
+    run_tests(file, tests, make, programs=("dnsmasq", "dig", "openssl", "dbus-daemon"), root_only=True,
+              limit_s=150)
