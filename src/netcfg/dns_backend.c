@@ -1,5 +1,7 @@
 #include "netcfg/dns_backend.h"
 
+#include <assert.h>
+
 #include "base/log.h"
 #include "base/str.h"
 #include "net/resolv_conf.h"
@@ -31,6 +33,7 @@ static int detect(size_t row, struct dns_backend **ret, struct diag *d)
         int r = backends[i].make(&b, d);
         if (r < 0)
             return r;
+        assert(b != NULL);
         if (probe(b, &why) == 0) {
             b->automatic = true;
             *ret = b;
@@ -65,6 +68,7 @@ int dns_backend_detect(const char *choice, struct dns_backend **ret, struct diag
                         choice);
     if (r < 0)
         return r;
+    assert(b != NULL);
     r = probe(b, d);
     if (r < 0 && r != ERR_UNSUPPORTED) {
         dns_backend_free(b);
@@ -288,7 +292,7 @@ int dns_backend_undo(struct dns_backend *b, const struct object *o, struct slice
         return r;
     r = undo_record(b, o, &records[0], &each, d);
     add_undone(each, &all);
-    if (count == 2 && !is_used(b, &records[0])) {
+    if (r != ERR_TIMEOUT && count == 2 && !is_used(b, &records[0])) {
         int second = undo_record(b, o, &records[1], &each, r < 0 ? NULL : d);
         add_undone(each, &all);
         r = r < 0 ? r : second;
