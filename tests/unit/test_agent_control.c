@@ -160,9 +160,12 @@ static void a_socket_that_is_being_made_is_not_taken_for_a_leftover(void **state
         int connected = -1;
         agents_socket_name(i, name);
         assert_int_equal(local_socket_listen(&f->home.agents, name, &fd, NULL), 0);
-        assert_int_equal(local_socket_connect(&f->home.agents, name, &connected), 0);
+        /* There; the remover may have filled its queue. */
+        int r = local_socket_connect(&f->home.agents, name, &connected);
+        assert_true(r == 0 || r == ERR_AGAIN);
         assert_int_equal(private_dir_remove(&f->home.agents, name, NULL), 0);
-        close(connected);
+        if (connected >= 0)
+            close(connected);
         close(fd);
     }
     kill(remover, SIGKILL);
