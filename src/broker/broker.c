@@ -104,6 +104,8 @@ static int serve(struct broker *b)
 static void on_ready(void *arg, int err, const struct diag *d)
 {
     struct broker *b = arg;
+    if (b->sessions == NULL)
+        return; /* the start has failed: the host is being closed */
     b->ready = true;
     if (err < 0)
         *b->d = *d;

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "broker/broker.h"
 #include "broker/client.h"
@@ -45,6 +46,7 @@ struct broker_world {
     char log[128];
     struct policy policy;
     enum peer_hold peer_hold;
+    uint64_t fail_at; /* the allocation of the broker's that fails; 0: none */
     pid_t broker;
 };
 
@@ -152,15 +154,22 @@ static inline int world_setup(void **state)
     struct diag d;
     if (policy_load("/nonexistent", false, NULL, NULL, &p, &d) < 0)
         return -1;
-    w.policy = *p;
+    w.policy = *p; /* the standard one owns nothing */
+    policy_free(p);
     w.policy.uids[w.policy.uid_count++] = ALICE;
     w.policy.uids[w.policy.uid_count++] = BOB;
     return 0;
 }
 
+/* Unless the broker ends before. */
 static inline void wait_for_socket(struct broker_world *w)
 {
+    siginfo_t ended;
     for (int i = 0; i < 500; i++) {
+        memset(&ended, 0, sizeof(ended));
+        if (waitid(P_PID, (id_t)w->broker, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+            ended.si_pid != 0)
+            return;
         int fd;
         struct diag d;
         if (system_socket_connect(w->socket, &fd, &d) == 0) {
@@ -187,6 +196,11 @@ static inline void world_start(struct broker_world *w)
                                        .socket_path = w->socket,
                                        .state_dir = w->state,
                                        .peer_hold = w->peer_hold};
+        /* A crash is to be seen as one, and not caught by the test's framework. */
+        static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+        for (size_t i = 0; i < ARRAY_LEN(faults); i++)
+            (void)signal(faults[i], SIG_DFL);
+        (void)mem_fail_at(w->fail_at);
         int r = broker_run(&config, &d);
         if (r < 0)
             log_error("%s", d.text);

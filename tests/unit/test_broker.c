@@ -549,6 +549,45 @@ static void test_requests_without_a_session_are_refused(void **state)
     close(c.sock);
 }
 
+/* ---- memory ---- */
+
+/* A whole session, as far as it gets: every answer is one, and the end is the end. */
+static void use_what_there_is(struct broker_world *w)
+{
+    struct broker_network n;
+    struct world_caller c;
+    struct diag d;
+    union broker_message m;
+    if (system_socket_connect(w->socket, &c.sock, &d) < 0)
+        return;
+    if (caller_recv_greeting(c.sock, &m) == 0 && m.header.type == BROKER_WELCOME) {
+        network_standard(&n, 1);
+        caller_send_start(&c, &n);
+        int r = caller_recv(c.sock, &m);
+        assert_true(r == ERR_CLOSED || (r == 0 && (m.header.type == BROKER_STARTED ||
+                                                   m.header.type == BROKER_REFUSED)));
+        caller_close_fds(&c);
+    }
+    close(c.sock);
+}
+
+static void test_memory_that_runs_out_at_any_moment_leaves_nothing_and_kills_nobody(void **state)
+{
+    struct broker_world *w = *state;
+    int served = 0;
+    NEED_WORLD(w);
+    for (w->fail_at = 1; w->fail_at <= 90; w->fail_at++) {
+        world_start(w);
+        use_what_there_is(w);
+        int status = world_stop(w);
+        if (status != 0 && status != 1)
+            fail_msg("with allocation %u failing: status %d", (unsigned)w->fail_at, status);
+        served += status == 0 ? 1 : 0;
+        assert_true(link_goes("stile0"));
+    }
+    assert_true(served > 40);
+}
+
 /* ---- clean-up ---- */
 
 static void make_persistent_tun(const char *name)
@@ -656,6 +695,7 @@ int main(int argc, char **argv)
         WORLD_TEST(test_second_broker_says_that_one_runs),
         WORLD_TEST(test_channels_that_are_files_are_refused),
         WORLD_TEST(test_requests_without_a_session_are_refused),
+        WORLD_TEST(test_memory_that_runs_out_at_any_moment_leaves_nothing_and_kills_nobody),
         WORLD_TEST(test_cleanup_removes_what_nobody_has_and_no_session_of_anyone),
         WORLD_TEST(test_cleanup_by_hand_works_without_a_broker_and_not_beside_one),
     };
