@@ -13,11 +13,15 @@ static struct watch *watch;
 static struct diag d;
 static uint32_t seen;  /* all reasons since the last `reasons` */
 static unsigned wakes; /* how often there was one */
+static bool clock_was_set;
 
+/* The clock is everybody's: someone else may set it at any time. */
 static void on_event(void *arg UNUSED, uint32_t reasons)
 {
-    seen |= reasons;
-    wakes++;
+    if ((reasons & WATCH_CLOCK) != 0)
+        clock_was_set = true;
+    seen |= reasons & ~WATCH_CLOCK;
+    wakes += (reasons & ~WATCH_CLOCK) != 0;
 }
 
 static void on_quiet(uv_timer_t *timer UNUSED)
@@ -51,6 +55,8 @@ static int start(void **state UNUSED)
     network_enter();
     network_ip("link set lo up");
     network_ip("link add veth0 type veth peer name veth1");
+    network_ip("link set veth0 addrgenmode none"); /* the kernel would make some up, late */
+    network_ip("link set veth1 addrgenmode none");
     network_ip("link set veth0 up");
     network_ip("link set veth1 up");
     network_ip("address add 192.0.2.1/24 dev veth0");
@@ -255,7 +261,9 @@ static void a_set_clock_is_told_each_time(void **state UNUSED)
         struct timex t = {.modes = ADJ_SETOFFSET | ADJ_NANO, .time = steps[i]};
         if (adjtimex(&t) < 0)
             skip();
-        assert_int_equal(reasons(), WATCH_CLOCK);
+        assert_int_equal(reasons(), 0);
+        assert_true(clock_was_set);
+        clock_was_set = false;
     }
 }
 
