@@ -161,10 +161,10 @@ static const char *kept_text(struct buf *b)
 
 static void what_is_kept_is_not_what_is_written(void **state UNUSED)
 {
-    CLEANUP(buf_release) struct buf b;
+    CLEANUP(buf_release) struct buf nothing, b;
     const struct log_field field = {.name = "port", .number = 443};
     log_setup("agent", LOG_WARN, LOG_TEXT);
-    assert_string_equal(kept_text(&b), "");
+    assert_string_equal(kept_text(&nothing), "");
     log_debug("before");
     assert_int_equal(log_keep(LOG_DEBUG), 0);
     assert_true(log_enabled(LOG_DEBUG));
