@@ -191,6 +191,7 @@ static void on_readable(uv_poll_t *handle, int status, int events)
     union broker_message m;
     int fds[BROKER_START_FDS];
     size_t fd_count = 0;
+    m.header.type = 0;
     int r = status < 0   ? loop_err(status)
             : c->greeted ? broker_message_recv(c->fd, &m, fds, &fd_count)
                          : broker_message_recv_bare(c->fd, &m);

@@ -240,6 +240,7 @@ int host_apply(struct host *h, uint32_t session, const char *interface_name,
     if (q == NULL)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");
     *q = (struct request){.host = h, .session = session, .done = done, .arg = arg};
+    plan_init(&plan);
     int r = find_families(interface_name, network, &q->flags, d);
     if (r == 0)
         r = rtnl_link_index(interface_name, &index, d);

@@ -139,7 +139,7 @@ int policy_load(const char *path, bool must_exist, config_problem_fn *on_problem
     else if (r == 0)
         r = policy_parse(path, buf_slice(&text), on_problem, arg, &p, d);
     buf_release(&text);
-    if (r == 0)
+    if (r == 0 && p != NULL)
         r = find_engine_uids(p, d);
     if (r == 0)
         *ret = STEAL(p);

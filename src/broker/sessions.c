@@ -485,9 +485,9 @@ void sessions_free(struct sessions *all)
     uv_close((uv_handle_t *)&all->children, on_signal_closed);
 }
 
-size_t sessions_count(const struct sessions *s)
+size_t sessions_count(const struct sessions *all)
 {
-    return s->count;
+    return all->count;
 }
 
 void sessions_stop_all(struct sessions *all, void (*done)(void *arg), void *arg)

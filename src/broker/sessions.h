@@ -37,12 +37,12 @@ struct session_caller {
 
 int sessions_new(struct loop *loop, const struct policy *policy, struct host *host,
                  struct sessions **ret, struct diag *d);
-void sessions_free(struct sessions *s); /* once there are none: sessions_count */
-size_t sessions_count(const struct sessions *s);
+void sessions_free(struct sessions *all); /* once there are none: sessions_count */
+size_t sessions_count(const struct sessions *all);
 
 /* fds (rpc, dial, log) are taken in any case. The policy, the claims and the limit of one for a uid are checked at once:
  * ERR_DENIED, ERR_EXISTS, ERR_LIMIT…, no event then. */
-int sessions_start(struct sessions *s, const struct session_caller *caller,
+int sessions_start(struct sessions *all, const struct session_caller *caller,
                    const struct broker_network *network, const int fds[BROKER_START_FDS],
                    const struct session_events *events, void *arg, struct session **ret,
                    struct diag *d);
@@ -52,17 +52,17 @@ int session_configure(struct session *s, const struct broker_network *network, s
 void session_stop(struct session *s);    /* on_ended comes; again: nothing */
 void session_abandon(struct session *s); /* the same without any event */
 /* None may start any more. done(arg) when none is left: perhaps within this call. */
-void sessions_stop_all(struct sessions *s, void (*done)(void *arg), void *arg);
+void sessions_stop_all(struct sessions *all, void (*done)(void *arg), void *arg);
 
 /* While it is so, no session may start (ERR_BUSY). */
-void sessions_pause(struct sessions *s, bool paused);
+void sessions_pause(struct sessions *all, bool paused);
 
 /* Of the host: to one session (0: all). */
-void sessions_tell(struct sessions *s, uint32_t session, enum broker_event_kind kind,
+void sessions_tell(struct sessions *all, uint32_t session, enum broker_event_kind kind,
                    const char *text, const struct broker_resolvers *resolvers);
 
 /* Calls for each, oldest first. */
-void sessions_each(const struct sessions *s,
+void sessions_each(const struct sessions *all,
                    void (*each)(void *arg, const struct broker_session *session), void *arg);
 
 #endif

@@ -227,11 +227,13 @@ static bool process_has_uid(int proc, const char *pid, uint32_t uid)
     ssize_t n = read(fd, text, sizeof(text) - 1);
     (void)close(fd);
     text[n > 0 ? n : 0] = '\0';
-    const char *line = strstr(text, "\nUid:");
-    unsigned ids[3];
-    if (line == NULL || sscanf(line, "\nUid: %u %u %u", &ids[0], &ids[1], &ids[2]) != 3)
-        return false;
-    return ids[0] == uid || ids[1] == uid || ids[2] == uid;
+    static const char field[] = "\nUid:";
+    char *s = strstr(text, field);
+    s = s != NULL ? s + strlen(field) : text;
+    bool has = false;
+    for (int i = 0; s != text && i < 3; i++)
+        has = has || strtoul(s, &s, 10) == uid;
+    return has;
 }
 
 bool child_uid_is_used(uint32_t uid)

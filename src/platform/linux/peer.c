@@ -81,7 +81,7 @@ static int pidfd_by_pid(uint32_t pid)
 
 static bool still_there(const struct peer *p)
 {
-    uint64_t now;
+    uint64_t now = 0;
     if (p->pidfd < 0)
         return start_time_of(p->pid, &now) == 0 && now == p->start_time;
     struct pollfd ended = {.fd = p->pidfd, .events = POLLIN};
@@ -166,8 +166,11 @@ bool peer_in_group(int sock, uint32_t gid)
     socklen_t len = sizeof(cred);
     if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && cred.gid == gid)
         return true;
-    len = 0;
-    if (getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) == 0 || errno != ERANGE || len == 0)
+    gid_t few[32];
+    len = sizeof(few);
+    if (getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, few, &len) == 0)
+        return contains(few, len / sizeof(*few), gid);
+    if (errno != ERANGE)
         return false;
     CLEANUP(mem_freep) gid_t *groups = mem_zalloc(len);
     if (groups == NULL || getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
