@@ -65,6 +65,7 @@ static void tell_gone(void *arg)
     struct agent *a = arg;
     application_server_free(STEAL(a->server));
     dial_service_free(STEAL(a->dial_service));
+    a->interface_name[0] = '\0';
     a->events.on_engine_gone(a->arg, a->gone_why.text);
 }
 
@@ -127,10 +128,11 @@ static void status(void *arg,
     Stile__Agent__V1__GetStatusResponse s = STILE__AGENT__V1__GET_STATUS_RESPONSE__INIT;
     CLEANUP(mem_freep) struct directory_zones *zones = NEW(struct directory_zones);
     char version[] = STILE_VERSION;
-    char prefix[NETWORK_TEXT_SIZE];
+    char prefix[NETWORK_TEXT_SIZE] = "";
     char texts[CHANNEL_RANGES_MAX][NETWORK_TEXT_SIZE];
     char *ranges[CHANNEL_RANGES_MAX];
-    network_prefix_text(&a->setup, prefix);
+    if (a->setup.ipv6_prefix[0] != 0 && (a->setup.flags & CHANNEL_SETUP_NO_IPV6) == 0)
+        network_prefix_text(&a->setup, prefix);
     for (size_t i = 0; i < a->setup.range_count; i++) {
         network_range_text(&a->setup, i, texts[i]);
         ranges[i] = texts[i];

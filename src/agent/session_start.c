@@ -102,6 +102,7 @@ static void on_started(void *arg, const union broker_message *answer, int fd UNU
         return;
     }
     s->broker_has_it = true;
+    s->on_host = true;
     s->applied = s->asked;
     take_started(s, &answer->started);
     session_network_setup(&s->applied, s->flags, &answer->started.resolvers, &setup);

@@ -65,6 +65,10 @@ static void drop_client(struct system_session *s)
 static void tell_over(void *arg)
 {
     struct system_session *s = arg;
+    if (s->failure.err == 0 && s->on_host)
+        diag_set(&s->failure, ERR_CLOSED, 0,
+                 "The broker has gone, and the host isn't put back yet: that happens when it "
+                 "starts again, or as root by: stile cleanup");
     s->events.on_over(s->arg, s->failure.err != 0 ? &s->failure : NULL);
 }
 
@@ -227,8 +231,21 @@ static void on_welcome(void *arg, const struct broker_welcome *w)
     struct system_session *s = arg;
     s->offer = *w;
     s->welcome = true;
+    s->on_host = false; /* at its start it has put back what an earlier one left */
     if (s->state == CONNECTING)
         system_session_begin(s);
+}
+
+/* text: what couldn't be put back. */
+static void on_restored(struct system_session *s, const char *text)
+{
+    s->on_host = false;
+    if (text[0] != '\0' && s->state == STOPPING)
+        diag_set(&s->failure, ERR_IO, 0, "%s", text);
+    else if (text[0] != '\0')
+        agent_notice(s->agent, "%s", text);
+    if (s->serving)
+        agent_end_engine(s->agent);
 }
 
 static void on_broker_event(void *arg, const struct broker_event *e)
@@ -242,6 +259,7 @@ static void on_broker_event(void *arg, const struct broker_event *e)
         break;
     case BROKER_EVENT_ENGINE_ENDED:
         s->broker_has_it = false;
+        s->on_host = false;
         lost(s, e->text[0] != '\0' ? e->text : "The engine ended");
         settle(s);
         break;
@@ -259,8 +277,7 @@ static void on_broker_event(void *arg, const struct broker_event *e)
         lost(s, "The broker was stopped");
         break;
     case BROKER_EVENT_RESTORED:
-        if (s->serving)
-            agent_end_engine(s->agent);
+        on_restored(s, e->text);
         break;
     }
 }
@@ -282,6 +299,7 @@ static void on_stopped(void *arg, const union broker_message *answer, int fd UNU
     struct system_session *s = arg;
     if (answer->header.type == BROKER_REFUSED)
         log_debug("stop: %s", answer->refused.text);
+    s->on_host = false;
     s->stopped = true;
     timer_start(&s->timer, LAST_WORDS_MS);
     settle(s);

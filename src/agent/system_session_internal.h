@@ -50,7 +50,8 @@ struct system_session {
     unsigned timers_open;
     struct defer first;
     struct defer end;
-    bool stopped;        /* the broker has put the host back, or isn't there */
+    bool on_host; /* what the broker did for us may still be there: it hasn't said otherwise */
+    bool stopped; /* the broker has put the host back, or isn't there */
     struct diag failure; /* err 0: it was stopped */
     struct diag last;    /* why the last start came to nothing */
 };

@@ -25,7 +25,8 @@ struct broker {
     size_t signal_count;
     bool ready; /* the host has said so, or that it never will be */
     bool stopping;
-    bool served; /* the socket has its name */
+    bool served;        /* the socket has its name */
+    uint32_t leftovers; /* once the sessions have ended */
     int err;
     struct diag *d;
 };
@@ -57,6 +58,7 @@ static void on_host_closed(void *arg)
 static void on_sessions_ended(void *arg)
 {
     struct broker *b = arg;
+    b->leftovers = host_leftovers(b->host);
     host_free(b->host, on_host_closed, b);
 }
 
@@ -201,7 +203,10 @@ int broker_run(const struct broker_config *config, struct diag *d)
     if (b.served)
         system_socket_remove(config->socket_path);
     (void)loop_release(&b.loop);
-    if (b.err == 0)
+    if (b.err == 0 && b.leftovers > 0)
+        log_error("Stopped; the host isn't as it was, see above. When the cause is gone, as root: "
+                  "stile cleanup");
+    else if (b.err == 0)
         log_info("Stopped; the host is as it was");
     return b.err;
 }

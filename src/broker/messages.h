@@ -175,8 +175,8 @@ enum broker_event_kind {
     BROKER_EVENT_ENGINE_ENDED, /* the session is over; it may be started again on this connection */
     BROKER_EVENT_LEFT_ALONE,   /* someone else changed an object of ours: it stays theirs */
     BROKER_EVENT_STOPPING,     /* the broker ends in order */
-    /* The session is over and the host is put back: the engine is to end, which before that would have been the end of the
-     * host's names. */
+    /* The session is over and the host is put back, or text says what couldn't be: the engine is to end, which before that would
+     * have been the end of the host's names. */
     BROKER_EVENT_RESTORED,
 };
 

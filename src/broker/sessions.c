@@ -9,6 +9,7 @@
 #include "broker/launch.h"
 #include "broker/user_log.h"
 #include "loop/timer.h"
+#include "netcfg/report.h"
 #include "platform/fdpass.h"
 
 enum {
@@ -102,7 +103,7 @@ static void on_timer_closed(void *arg)
 
 static void finish(struct session *s)
 {
-    if (s->launch.name[0] != '\0')
+    if (s->failure.err == 0 && s->launch.name[0] != '\0')
         user_log(LOG_INFO, s->caller.uid, "The session of uid %u on %s has ended",
                  (unsigned)s->caller.uid, s->launch.name);
     list_remove(&s->node);
@@ -119,21 +120,43 @@ static void finish(struct session *s)
         all->emptied(all->emptied_arg);
 }
 
-/* The host is as it was; only the engine may still be there. */
+/* The first of what couldn't be put back; NULL: everything is. */
+static const char *first_failure(const struct host_outcome *o)
+{
+    if (o->err < 0)
+        return o->d->text;
+    for (size_t i = 0; i < o->report->count; i++)
+        if (o->report->lines[i].what == NETCFG_FAILED)
+            return o->report->lines[i].text;
+    return NULL;
+}
+
+static void tell_left_over(const struct session *s, const char *what)
+{
+    char text[BROKER_TEXT_SIZE];
+    (void)str_format(text, sizeof(text),
+                     "The host isn't as it was. %s. When the cause is gone, as root: stile cleanup",
+                     what);
+    user_log(LOG_ERROR, s->caller.uid, "%s", text);
+    if (s->arg != NULL)
+        s->events.on_event(s->arg, BROKER_EVENT_RESTORED, text, NULL);
+}
+
+/* The host is as it was, or as near as it can be; only the engine may still be there. */
 static void on_host_ended(void *arg, const struct host_outcome *o)
 {
     struct session *s = arg;
-    if (o->err < 0)
-        user_log(LOG_ERROR, s->caller.uid, "Failed to put everything of %s back: %s",
-                 s->launch.name, o->d->text);
+    const char *failure = first_failure(o);
     s->state = STATE_QUIET;
     registry_drop(&s->all->registry, s->id);
+    if (failure != NULL)
+        tell_left_over(s, failure);
     if (s->launch.pid == 0) {
         launch_kill(&s->launch);
         finish(s);
     } else {
         timer_start(&s->timer, GRACE_MS);
-        if (s->arg != NULL)
+        if (failure == NULL && s->arg != NULL)
             s->events.on_event(s->arg, BROKER_EVENT_RESTORED, "", NULL);
     }
 }
@@ -262,9 +285,10 @@ static void on_applied(void *arg, const struct host_outcome *o)
     }
     fill_started(s, o, &m);
     user_log(LOG_INFO, s->caller.uid,
-             "Session of uid %u on %s: %u zones, engine %d as uid %u, DNS by %s",
+             "Session of uid %u on %s: %u zone%s, engine %d as uid %u, DNS by %s",
              (unsigned)s->caller.uid, s->launch.name, (unsigned)s->network.zone_count,
-             s->launch.pid, (unsigned)s->launch.uid, m.dns_backend);
+             s->network.zone_count == 1 ? "" : "s", s->launch.pid, (unsigned)s->launch.uid,
+             m.dns_backend);
     answer(s, 0, NULL, &m);
 }
 
@@ -402,8 +426,9 @@ static void on_configured(void *arg, const struct host_outcome *o)
     } else {
         s->network = s->wanted;
         fill_started(s, o, &m);
-        user_log(LOG_INFO, s->caller.uid, "Session of uid %u on %s: %u zones now",
-                 (unsigned)s->caller.uid, s->launch.name, (unsigned)s->network.zone_count);
+        user_log(LOG_INFO, s->caller.uid, "Session of uid %u on %s: %u zone%s now",
+                 (unsigned)s->caller.uid, s->launch.name, (unsigned)s->network.zone_count,
+                 s->network.zone_count == 1 ? "" : "s");
         answer(s, 0, NULL, &m);
     }
     if (s->end_wanted || s->launch.pid == 0)

@@ -3,6 +3,7 @@
 
 #include "agent/agents.h"
 #include "base/str.h"
+#include "broker/client.h"
 #include "cli/autostart.h"
 #include "cli/commands.h"
 #include "loop/loop.h"
@@ -56,6 +57,26 @@ static int stop_all(const struct cli *cli, struct loop *loop, const struct home 
     return status;
 }
 
+/* Whether the host is as it was is the broker's to say. */
+static int tell_end(const struct cli *cli)
+{
+    union broker_message m;
+    union broker_message reply;
+    struct diag d = {0};
+    broker_message_init(&m, BROKER_STATUS);
+    if (broker_ask(NULL, &m, &reply, NULL, &d) < 0) {
+        printf("Down. Whether the host is as it was isn't known (`stile diag` looks): %s\n",
+               d.text);
+        return CLI_OK;
+    }
+    if (reply.status_reply.leftovers > 0)
+        return cli_fail_text(cli,
+                             "The session has ended, but the host isn't as it was: `stile diag` "
+                             "says more. When the cause is gone, as root: stile cleanup");
+    puts("Down: the host is as it was.");
+    return CLI_OK;
+}
+
 static int run_down(struct cli *cli)
 {
     CLEANUP(home_close) struct home home = HOME_NONE;
@@ -69,12 +90,13 @@ static int run_down(struct cli *cli)
     bool was_set = autostart_clear(&home);
     int status = stop_all(cli, &loop, &home, &count);
     (void)loop_release(&loop);
-    if (status != CLI_OK)
-        return status;
-    puts(count > 0 ? "Down: the host is as it was." : "Nothing was up.");
+    if (status == CLI_OK && count > 0)
+        status = tell_end(cli);
+    else if (status == CLI_OK)
+        puts("Nothing was up.");
     if (was_set)
         puts("It won't start at your next log-in any more.");
-    return CLI_OK;
+    return status;
 }
 
 const struct command command_down = {

@@ -57,6 +57,11 @@ static json_t *texts_json(size_t count, char *const *texts)
     return list;
 }
 
+static const char *or_dash(const char *text)
+{
+    return text[0] != '\0' ? text : "-";
+}
+
 static int add_session(struct status *s, const agent_status *a)
 {
     char since[CLOCK_TEXT_SIZE];
@@ -86,8 +91,8 @@ static int add_session(struct status *s, const agent_status *a)
     else
         (void)str_format(what, sizeof(what), "%s", str_eq(a->mode, "up") ? "the host" : a->command);
     return table_rows_add(&s->session_rows,
-                          (const char *const[]){pid, since, open, a->interface_name, range,
-                                                a->ipv6_prefix, what}) < 0
+                          (const char *const[]){pid, since, open, or_dash(a->interface_name),
+                                                or_dash(range), or_dash(a->ipv6_prefix), what}) < 0
                ? CLI_FAILED
                : CLI_OK;
 }
@@ -141,18 +146,18 @@ static void ask_service(struct status *s)
         return;
     }
     const struct broker_status_reply *r = &reply.status_reply;
+    unsigned sessions = r->session_count + r->other_sessions;
     clock_format(r->started_us, since);
     s->service = json_pack("{s:b, s:s, s:i, s:s, s:s, s:i, s:i, s:s}", "running", 1, "version",
                            r->version, "pid", (int)r->pid, "started", since, "dns_backend",
                            r->dns_backend, "sessions", (int)(r->session_count + r->other_sessions),
                            "leftovers", (int)r->leftovers, "last_recovery", r->last_recovery);
-    (void)str_format(s->service_line, sizeof(s->service_line),
-                     "Service: version %s, pid %u, since %.16sZ, DNS by %s, %u of all users' "
-                     "sessions%s%s",
-                     r->version, r->pid, since, r->dns_backend,
-                     r->session_count + r->other_sessions,
-                     r->leftovers > 0 ? "; something is left over, see `stile diag`" : "",
-                     str_eq(r->version, STILE_VERSION) ? "" : "; its version isn't this one's");
+    (void)str_format(
+        s->service_line, sizeof(s->service_line),
+        "Service: version %s, pid %u, since %.16sZ, DNS by %s, %u session%s of all users%s%s",
+        r->version, r->pid, since, r->dns_backend, sessions, sessions == 1 ? "" : "s",
+        r->leftovers > 0 ? "; something is left over, see `stile diag`" : "",
+        str_eq(r->version, STILE_VERSION) ? "" : "; its version isn't this one's");
 }
 
 static int show(struct status *s, int status)

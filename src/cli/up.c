@@ -332,6 +332,7 @@ static int run_up(struct cli *cli)
         return cli_fail(cli, &d);
     if (cli_flag(cli, "background") && background_fork(&u.report, &d) < 0)
         return cli_fail(cli, &d);
+    u.view.background = cli_flag(cli, "background");
     return serve(&u);
 }
 

@@ -180,7 +180,9 @@ static void show_table(struct up_view *v, const struct system_session_info *info
     putchar('\n');
     print_clusters(agent, info->network);
     putchar('\n');
-    if (!v->dated)
+    if (v->background && !v->dated)
+        puts("It goes on in the background; `stile down` ends it and puts the host back.");
+    else if (!v->dated)
         puts("Ctrl-C ends it and puts the host back. Connections:");
     fflush(stdout);
     v->shown = true;
@@ -265,7 +267,8 @@ void up_view_waiting(struct up_view *v, const char *text)
     if (v->json)
         print_event(v, json_pack("{s:s, s:s}", "event", "waiting", "text", text));
     else
-        printf("%s\nWaiting for a log-in. Ctrl-C ends the wait.\n", text);
+        printf("%s\nWaiting for a log-in. %s ends the wait.\n", text,
+               v->background || v->dated ? "`stile down`" : "Ctrl-C");
     fflush(stdout);
 }
 

@@ -8,9 +8,10 @@
 
 struct up_view {
     bool json;
-    bool dated;     /* lines begin with date and time: they are kept */
-    bool shown;     /* the table, once */
-    size_t skipped; /* lines that a reader who doesn't read (Ctrl-S) would have made us wait for */
+    bool background; /* nobody's Ctrl-C reaches it */
+    bool dated;      /* lines begin with date and time: they are kept */
+    bool shown;      /* the table, once */
+    size_t skipped;  /* lines that a reader who doesn't read (Ctrl-S) would have made us wait for */
     struct broker_network network;
 };
 

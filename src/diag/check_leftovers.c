@@ -6,15 +6,6 @@
 
 #define REMEDY_CLEANUP "Let the administrator remove it: sudo stile cleanup"
 
-/* Sessions of other users aren't told to an ordinary one: then a link may be theirs. */
-static bool others_are_unknown(const struct facts *f)
-{
-    if (f->home_err < 0)
-        return true;
-    return f->broker.err == 0 ? f->broker.status.other_sessions > 0
-                              : f->broker.err != ERR_NOTFOUND && f->broker.err != ERR_REFUSED;
-}
-
 static bool belongs_to_session(const struct facts *f, const char *link)
 {
     for (size_t i = 0; i < f->session_count; i++)
@@ -38,8 +29,8 @@ static void judge_journal(const struct facts *f, struct findings *ret)
     if (f->broker.err < 0 || f->broker.status.leftovers == 0)
         return;
     struct finding *n = findings_add(ret, SEVERITY_PROBLEM, "leftover-journal", "");
-    finding_title(n, "The service's journal has %u changes of sessions that are over",
-                  (unsigned)f->broker.status.leftovers);
+    finding_title(n, "The service's journal has %u change%s of sessions that are over",
+                  (unsigned)f->broker.status.leftovers, f->broker.status.leftovers == 1 ? "" : "s");
     finding_remedy(n, "Let the administrator undo them: sudo stile cleanup");
 }
 
@@ -73,11 +64,9 @@ static void judge_routes(const struct facts *f, struct findings *ret)
     }
 }
 
-/* While a session is there, its back-end may well have written it. */
 static void judge_resolv_conf(const struct facts *f, struct findings *ret)
 {
-    if (facts_up_session(f) != NULL || f->broker.status.session_count > 0 ||
-        !resolver_was_written_by_stile(&f->host.resolver))
+    if (!facts_resolv_conf_is_left_over(f))
         return;
     struct finding *n = findings_add(ret, SEVERITY_PROBLEM, "leftover-resolv-conf", "");
     finding_title(n, "/etc/resolv.conf was written by stile, and no session runs");
@@ -90,7 +79,7 @@ static void judge_resolv_conf(const struct facts *f, struct findings *ret)
 static void run(const struct facts *f, struct findings *ret)
 {
     judge_journal(f, ret);
-    if (!others_are_unknown(f)) {
+    if (!facts_others_are_unknown(f)) {
         if (f->host.view_err == 0) {
             judge_links(f, ret);
             judge_routes(f, ret);

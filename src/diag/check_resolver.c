@@ -60,7 +60,7 @@ static void run(const struct facts *f, struct findings *ret)
 {
     size_t before = ret->count;
     judge_nsswitch(f, ret);
-    if (ret->count == before)
+    if (ret->count == before && !facts_resolv_conf_is_left_over(f))
         tell(f, ret);
     judge_caches(f, ret);
 }

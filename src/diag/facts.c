@@ -75,6 +75,20 @@ const struct session_facts *facts_up_session(const struct facts *f)
     return NULL;
 }
 
+bool facts_others_are_unknown(const struct facts *f)
+{
+    if (f->home_err < 0)
+        return true;
+    return f->broker.err == 0 ? f->broker.status.other_sessions > 0
+                              : f->broker.err != ERR_NOTFOUND && f->broker.err != ERR_REFUSED;
+}
+
+bool facts_resolv_conf_is_left_over(const struct facts *f)
+{
+    return resolver_was_written_by_stile(&f->host.resolver) && facts_up_session(f) == NULL &&
+           !facts_others_are_unknown(f) && f->broker.status.session_count == 0;
+}
+
 struct ip_addr session_dns_address(const struct session_facts *s, uint8_t version)
 {
     struct ip_addr none = {.version = 0};

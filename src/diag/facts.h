@@ -64,6 +64,10 @@ void facts_release(struct facts *f);
 
 /* The session in this host's network, if it is the only one that counts: NULL if there is none. */
 const struct session_facts *facts_up_session(const struct facts *f);
+/* Sessions of other users aren't told to an ordinary one: then a link may be theirs. */
+bool facts_others_are_unknown(const struct facts *f);
+/* While a session is there, its back-end may well have written the file. */
+bool facts_resolv_conf_is_left_over(const struct facts *f);
 /* The DNS server's own address in a session. Version 0: the family is off. */
 struct ip_addr session_dns_address(const struct session_facts *s, uint8_t version);
 

@@ -10,6 +10,7 @@
 
 #define KEY_MAX    1024
 #define TOKEN_SIZE 24
+#define NAME_MIN   2  /* a letter tells of nobody, and is a word of many sentences */
 #define MAC_LENGTH 17 /* aa:bb:cc:dd:ee:ff */
 #define V6_LENGTH  (IP_ADDR_TEXT_SIZE - 1)
 
@@ -113,7 +114,7 @@ int redact_name(struct redactor *r, const char *name)
     struct slice text = slice_str(name);
     while (text.len > 0 && text.data[text.len - 1] == '.')
         text.len--;
-    if (text.len == 0 || lower_key(text, key) < 0 ||
+    if (text.len < NAME_MIN || lower_key(text, key) < 0 ||
         is_listed(kept_words, ARRAY_LEN(kept_words), key) ||
         table_get(&r->tokens, slice_str(key)) != NULL)
         return 0;

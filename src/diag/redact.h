@@ -20,8 +20,8 @@ struct redactor;
 MUST_CHECK int redactor_new(struct redactor **ret);
 void redactor_free(struct redactor *r);
 
-/* A name to be replaced from now on, though it doesn't look like one: "alice", "corp". Empty ones and those that are kept
- * do nothing. ERR_NOMEM, ERR_LIMIT. */
+/* A name to be replaced from now on, though it doesn't look like one: "alice", "corp". Empty ones, single
+ * letters, which tell of nobody, and those that are kept do nothing. ERR_NOMEM, ERR_LIMIT. */
 int redact_name(struct redactor *r, const char *name);
 
 /* Appends the text to out, redacted. Line breaks stay. ERR_NOMEM, ERR_LIMIT (more names than tokens), ERR_TOOBIG (out's cap):

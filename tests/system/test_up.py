@@ -115,6 +115,50 @@ def down_ends_it_and_says_so(lan):
     assert out.status == 0 and "Nothing was up" in out.out, out
 
 
+def locked_in(host):
+    """/etc/resolv.conf can't be changed any more, by anybody."""
+    host.check("mount", "--bind", "/etc/resolv.conf", "/etc/resolv.conf")
+    host.check("mount", "-o", "remount,bind,ro", "/etc/resolv.conf")
+
+
+def what_could_not_be_put_back_is_told_by_all_and_cleaned_up_later(lan):
+    host = lan.host()
+    host.log_in("alice", "a")
+    host.start_broker()
+    before = host.settle()
+    for end in (lambda up: host.down("alice"), lambda up: up.kill(signal.SIGINT), lambda up: host.broker.stop()):
+        up = host.up("alice")
+        locked_in(host)
+        done = end(up)
+        told = "isn't as it was"
+        wait_until(lambda: told in up.out() + up.messages(), "it is told")
+        assert "the host is as it was" not in up.out() + host.broker.messages(), (up.out(), host.broker.messages())
+        assert told in host.broker.messages(), host.broker.messages()
+        assert not hasattr(done, "err") or (done.status == 1 and told in done.err and "stile cleanup" in done.err), done
+        host.check("umount", "/etc/resolv.conf")
+        assert "Removed the DNS settings" in host.stile("cleanup", user="root").out
+        if up.process.poll() is None:
+            up.process.kill()
+            up.process.wait()
+        host.assert_restored(before)
+
+
+def a_broker_that_has_gone_for_good_is_no_host_put_back(lan):
+    host = lan.host()
+    host.log_in("alice", "a")
+    host.start_broker("--no-supervisor")
+    before = host.settle()
+    up = host.up("alice")
+    os.kill(host.broker.proper(), signal.SIGKILL)
+    wait_until(lambda: up.status()["state"] != "up", "the loss is noticed")
+    out = host.down("alice")
+    assert "is as it was." not in out.out and "isn't running" in out.out and "stile diag" in out.out, out
+    assert up.process.wait(5) == 1
+    assert "isn't put back yet" in up.messages() and "stile cleanup" in up.messages(), up.messages()
+    assert host.stile("cleanup", user="root").status == 0
+    host.assert_restored(before)
+
+
 def a_second_one_is_told_that_it_is_up(lan):
     host, up = start(lan)
     out = host.stile("up")
@@ -426,6 +470,7 @@ def in_the_background_it_goes_on_alone(lan):
     begin = time.monotonic()
     out = host.stile("up", "--background", "--mtu", "1400")
     assert out.status == 0 and "a.stile.test" in out.out, out
+    assert "`stile down`" in out.out and "Ctrl-C" not in out.out, out
     assert time.monotonic() - begin < 8
     assert "mtu 1400" in host.check("ip", "link", "show", "stile0")
     assert echoes(host) == "hello"
@@ -486,7 +531,7 @@ def status_shows_the_session_and_the_service(lan):
     host, _ = start(lan)
     out = host.stile("status").out
     assert re.search(r"stile0 +100.64.0.0/10 +fd\S+::/48 +the host", out), out
-    assert re.search(r"Service: version \S+, pid \d+, since .*DNS by file, 1 of all users' sessions", out), out
+    assert re.search(r"Service: version \S+, pid \d+, since .*DNS by file, 1 session of all users", out), out
     service = host.stile("status", "--json").json()["service"]
     assert service["running"] and service["sessions"] == 1, service
 

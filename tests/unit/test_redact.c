@@ -70,6 +70,7 @@ static void what_tells_of_nobody_is_kept(void **state)
     };
     assert_int_equal(redact_name(r, "root"), 0);
     assert_int_equal(redact_name(r, ""), 0);
+    assert_int_equal(redact_name(r, "a"), 0); /* a profile; and a word */
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         check(r, texts[i], texts[i]);
 }
