@@ -19,7 +19,7 @@ from common.process import Failed, wait_until
 import common.harness
 
 ERRORS = ("ENOSPC", "EIO", "EPERM")
-KILLS, FAILURES = 12, 8  # of each back-end, when not all are tried
+KILLS, FAILURES = 8, 6  # of each back-end, when not all are tried
 RANGE = "100.64.0.0/10"
 
 
