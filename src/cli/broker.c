@@ -18,6 +18,9 @@ int broker_load_policy(const struct cli *cli, config_problem_fn *on_problem, voi
     return policy_load(path != NULL ? path : POLICY_PATH, path != NULL, on_problem, arg, ret, d);
 }
 
+/* The policy is wrong. systemd calls this CONFIG (sysexits.h), and its unit isn't started again. */
+enum { STATUS_POLICY = 78 };
+
 static const char *text_or(const struct cli *cli, const char *option, const char *otherwise)
 {
     const char *text = cli_text(cli, option);
@@ -39,7 +42,7 @@ static int serve(struct cli *cli, bool only_recover)
     if (r < 0) {
         if (r != ERR_FORMAT)
             log_error("%s", d.text);
-        return CLI_FAILED;
+        return STATUS_POLICY;
     }
     (void)log_keep(LOG_DEBUG); /* for `stile logs`; without memory it works all the same */
     if (!cli->verbose)

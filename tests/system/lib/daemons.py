@@ -59,6 +59,8 @@ def start(host, dns):
 
 
 def start_bus(host):
+    if host.systemd:
+        return  # its own units
     host.bus = host.spawn(["dbus-daemon", "--system", "--nofork", "--nopidfile"], stdout=open(host.log_path("dbus"), "ab"),
                           stderr=subprocess.STDOUT)
     wait_until(lambda: os.path.exists(host.path("/run/dbus/system_bus_socket")), "the system bus")
@@ -104,6 +106,9 @@ def start_file(host):
 
 def run_resolved(host):
     """systemd-resolved alone; for a restart too."""
+    if host.systemd:
+        host.check("systemctl", "restart", "systemd-resolved.service")
+        return
     host.resolved = daemon(host, "resolved", ["/usr/lib/systemd/systemd-resolved"], "org.freedesktop.resolve1")
 
 

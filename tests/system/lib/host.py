@@ -12,7 +12,7 @@ import sys
 
 from common.process import (CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, PYTHON, Asked, Failed, Result, Skip, alive,
                             before_exec, command_line, finish, libc, processes, wait_until)
-from lib import daemons, snapshot
+from lib import daemons, snapshot, systemd
 from lib.stile import Broker, Up
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -23,17 +23,20 @@ STILE = "/opt/stile/stile"
 
 class Host:
     """families: of eth0's addresses and of resolv.conf, (4,), (6,) or (4, 6). dns: who owns /etc/resolv.conf: "file", "resolved",
-    "networkmanager", "resolvconf", "openresolv". ipv6: False switches it off by sysctl, as people do. number: not another's."""
+    "networkmanager", "resolvconf", "openresolv". ipv6: False switches it off by sysctl, as people do. number: not another's. systemd: whether it is the host's init; stile is then installed as by
+    `make install`, and start_broker() starts its unit."""
 
-    def __init__(self, lan, name, number, families=(4, 6), dns="file", ipv6=True):
+    def __init__(self, lan, name, number, families=(4, 6), dns="file", ipv6=True, systemd=False):
         self.lan, self.name, self.number, self.families, self.dns = lan, name, number, families, dns
         self.dir = os.path.join("/run/stile-system", name)
         self.log_dir = os.path.join(self.dir, "logs")
-        self.tree = daemons.trees(dns)
+        self.systemd = systemd
+        self.tree = daemons.trees(dns) + ([lan.installed()] if systemd else [])
         self.numbers = 0
         self.children, self.asked, self.broker = [], [], None
         self.logged_in, self.watcher = {}, None
         self.ipv6 = ipv6
+        self.group = ""
         os.makedirs(self.log_dir, 0o755)
 
     # ---- making it ----
@@ -41,6 +44,8 @@ class Host:
     def start(self):
         self._start_init()
         self._copy_programs()
+        if self.systemd:
+            systemd.wait_booted(self)
         # Addresses are there at once, and none but the test's.
         settings = ["net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.accept_ra=0"]
         if not self.ipv6:
@@ -50,7 +55,9 @@ class Host:
         daemons.start(self, self.dns)
 
     def _start_init(self):
-        config = {"name": self.name, "dir": self.dir, "trees": self.tree, "users": USERS}
+        if self.systemd:
+            self.group = systemd.make_group()
+        config = {"name": self.name, "dir": self.dir, "trees": self.tree, "users": USERS, "group": self.group}
         log = open(os.path.join(self.log_dir, "init.log"), "wb")
         self.unshare = subprocess.Popen(
             ["unshare", "--net", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--", PYTHON, "-IS",
@@ -65,7 +72,10 @@ class Host:
 
     def _copy_programs(self):
         os.makedirs(os.path.join(self.dir, "opt", "stile"))
-        shutil.copy(self.lan.stile, os.path.join(self.dir, "opt", "stile", "stile"))
+        if self.systemd:
+            os.symlink("/usr/local/bin/stile", os.path.join(self.dir, "opt", "stile", "stile"))
+        else:
+            shutil.copy(self.lan.stile, os.path.join(self.dir, "opt", "stile", "stile"))
         for name in ("common", os.path.join("system", "lib")):
             shutil.copytree(os.path.join(TESTS, name), os.path.join(self.dir, "opt", "tests", name),
                             ignore=shutil.ignore_patterns("__pycache__"))
@@ -213,7 +223,7 @@ class Host:
     def start_broker(self, *options, users=("alice", "bob"), config="", wait=True, env=None):
         """`stile broker` as root. users: who may start a session; config: more of broker.yaml."""
         self.write("/etc/stile/broker.yaml", f"allow_users: [{', '.join(users)}]\n{config}")
-        self.broker = Broker(self, options, env)
+        self.broker = systemd.BrokerUnit(self) if self.systemd else Broker(self, options, env)
         if wait:
             self.broker.wait_for_socket()
         return self.broker
@@ -273,12 +283,16 @@ class Host:
 
     def stop(self):
         """The host's init is killed, and with it all its processes. It ends when those that are ours have been waited for."""
+        if self.systemd and self.running():
+            systemd.save_journal(self)
         if self.unshare.poll() is None:
             self.unshare.kill()
         self.unshare.wait()
         for process in self.children:
             process.wait()
         wait_until(lambda: not alive(self.init), f"the end of {self.name}")
+        if self.group:
+            wait_until(lambda: systemd.remove_group(self.group), "the control groups are empty")
         for asked in self.asked:
             asked.close()
         if self.watcher is not None:

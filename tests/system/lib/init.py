@@ -3,9 +3,10 @@
 usage: init.py JSON      in new network, mount, pid and uts namespaces
 
 {"name": …, "dir": a directory on a tmpfs that is the host's alone, "trees": [root directories of merged-/usr form laid over the
-machine's], "users": {name: uid}}
+machine's], "users": {name: uid}, "group": the control group in which systemd becomes the first process instead, or ""}
 """
 
+import ctypes
 import json
 import os
 import shutil
@@ -15,9 +16,21 @@ import subprocess
 import sys
 
 # What a host has to itself, empty at first. /var/run is /run.
-OWN = ["/run", "/tmp", "/home", "/opt", "/var/lib", "/var/log", "/var/cache", "/dev/shm"]
+OWN = ["/run", "/tmp", "/root", "/home", "/opt", "/var/lib", "/var/log", "/var/cache", "/var/tmp", "/dev/shm"]
+MODES = {"/tmp": 0o1777, "/var/tmp": 0o1777, "/dev/shm": 0o1777, "/root": 0o700}
 # Users and groups that the packages of laid-over trees would have made.
 SYSTEM_USERS = {"systemd-resolve": 981, "messagebus": 982, "sshd": 983}
+# A host with systemd has these units of the machine's, as far as there are such, and no others: none that sets what isn't the
+# host's alone. Its generators aren't run.
+UNITS = ["basic.target", "sysinit.target", "sockets.target", "paths.target", "timers.target", "slices.target", "multi-user.target",
+         "shutdown.target", "umount.target", "network.target", "network-pre.target", "nss-lookup.target", "dbus.service",
+         "dbus.socket", "systemd-journald.service", "systemd-journald.socket", "systemd-journald-dev-log.socket",
+         "systemd-logind.service", "dbus-org.freedesktop.login1.service", "user.slice", "user@.service",
+         "user-runtime-dir@.service", "systemd-resolved.service"]
+WANTED = ["dbus.socket", "systemd-journald.service"]
+DEVICES = ["null", "zero", "full", "random", "urandom", "tty", "net/tun"]
+SYSTEMD = "/lib/systemd/systemd"
+CLONE_NEWCGROUP = 0x02000000
 
 
 def mount(*words):
@@ -49,7 +62,7 @@ def own_directories(directory):
     for path in OWN:
         own = os.path.join(directory, path.strip("/").replace("/", "-"))
         os.mkdir(own, 0o755)
-        os.chmod(own, 0o1777 if path in ("/tmp", "/dev/shm") else 0o755)
+        os.chmod(own, MODES.get(path, 0o755))
     # /run last: the directory itself may lie there.
     for path in [p for p in OWN if p != "/run"] + ["/run"]:
         mount("--bind", os.path.join(directory, path.strip("/").replace("/", "-")), path)
@@ -96,6 +109,60 @@ def no_resolv_conf():
         os.unlink("/etc/resolv.conf")
 
 
+def own_group(group):
+    """The control group is the host's whole tree of them."""
+    with open(os.path.join(group, "cgroup.procs"), "w", encoding="ascii") as file:
+        file.write("0")
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWCGROUP) != 0:
+        sys.exit(f"a namespace of control groups: {os.strerror(ctypes.get_errno())}")
+
+
+def own_devices(directory):
+    dev = os.path.join(directory, "dev")
+    for name in ("", "net", "pts", "shm"):
+        os.mkdir(os.path.join(dev, name), 0o755)
+    for name in DEVICES:
+        status = os.stat(os.path.join("/dev", name))
+        os.mknod(os.path.join(dev, name), status.st_mode, status.st_rdev)
+        os.chmod(os.path.join(dev, name), 0o666)
+    mount("--bind", dev, "/dev")
+    mount("-t", "devpts", "-o", "newinstance,ptmxmode=0666,mode=0620", "devpts", "/dev/pts")
+    os.symlink("pts/ptmx", "/dev/ptmx")
+
+
+def protect_sysctls():
+    """systemd sets some at its start. Those of the network are the host's own."""
+    mount("--bind", "/proc/sys", "/proc/sys")
+    mount("-o", "remount,bind,ro", "/proc/sys")
+    mount("--bind", "/proc/sys/net", "/proc/sys/net")
+    mount("-o", "remount,bind,rw", "/proc/sys/net")
+
+
+def own_units(directory):
+    units, none = os.path.join(directory, "units"), os.path.join(directory, "none")
+    os.mkdir(units)
+    os.mkdir(none)
+    for name in UNITS:
+        path = os.path.join("/usr/lib/systemd/system", name)
+        if os.path.lexists(path):
+            shutil.copy(path, units, follow_symlinks=False)
+    os.mkdir(os.path.join(units, "basic.target.wants"))
+    for name in WANTED:
+        os.symlink(f"../{name}", os.path.join(units, "basic.target.wants", name))
+    mount("--bind", units, "/usr/lib/systemd/system")
+    mount("--bind", none, "/usr/lib/systemd/system-generators")
+    shutil.rmtree("/etc/systemd/system")
+    os.mkdir("/etc/systemd/system")
+
+
+def become_systemd():
+    """What is at the descriptors goes with it: it says nothing there."""
+    os.closerange(3, 1024)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+    os.execve(SYSTEMD, [SYSTEMD, "--system", "--unit=multi-user.target"], {"container": "stile-test", "PATH": os.environ["PATH"]})
+
+
 def reap():
     while True:
         try:
@@ -106,20 +173,33 @@ def reap():
         signal.sigwait([signal.SIGCHLD])
 
 
+def make_ready_for_systemd(config):
+    mount("-t", "cgroup2", "cgroup2", "/sys/fs/cgroup")
+    protect_sysctls()
+    own_devices(config["dir"])
+    own_units(config["dir"])
+
+
 def main(config):
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     mount("--make-rprivate", "/")
+    if config["group"]:
+        own_group(config["group"])
     mount("-t", "proc", "proc", "/proc")
     # Read-only, by which NetworkManager knows that there is no udev to wait for.
     mount("-t", "sysfs", "-o", "ro", "sysfs", "/sys")
     lay_trees(config["trees"])
     own_etc(config["dir"], config["trees"])
+    if config["group"]:
+        make_ready_for_systemd(config)
     own_directories(config["dir"])
     identity(config["name"])
     no_resolv_conf()
     add_users(config["users"])
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     print("up", flush=True)
+    if config["group"]:
+        become_systemd()
     reap()
 
 

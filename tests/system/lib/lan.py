@@ -296,6 +296,18 @@ class Lan:
 
     # ---- hosts ----
 
+    def installed(self):
+        """The root directory of what `make install` installs."""
+        path = os.path.join(DIR, "installed")
+        if not os.path.exists(path):
+            done = self.command(os.environ.get("MESON", "meson"), "install", "-C", os.environ["STILE_BUILD"], "--no-rebuild",
+                                "--destdir", path)
+            if done.status != 0:
+                raise Failed(f"meson install: {done!r}")
+        if not os.path.exists(os.path.join(path, "usr/local/bin/stile")):
+            raise Skip("the build directory has another prefix than /usr/local")
+        return path
+
     def host(self, **options):
         """A new host on this LAN; it goes with the test."""
         self.numbers += 1

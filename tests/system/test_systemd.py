@@ -1,0 +1,203 @@
+#!/usr/bin/python3
+"""What `make install` installs, on a host whose first process is systemd: the broker as its unit, and the user unit."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+
+from lib.harness import main
+from lib.host import USERS
+from lib.stile import SOCKET
+from lib.systemd import UNIT, journal, show
+from common.process import alive, wait_until
+
+WEB = "http://web.a.stile.test/"
+WORD = "stile"
+# What systemd-analyze finds open to a broker that is taken over, of 10.
+EXPOSURE = 3.2
+ENGINE_UIDS = range(61120, 61184)
+
+
+def session(lan, dns="resolved", **how):
+    """A host with the broker's unit started and a session of alice's; how the host was before."""
+    host = lan.host(dns=dns, systemd=True, **how)
+    host.check("systemctl", "enable", UNIT)
+    host.log_in("alice", "a")
+    before = host.settle()
+    host.start_broker()
+    assert os.path.exists(host.path(SOCKET)), "systemd was told that it is ready before it was"
+    return host, host.up("alice"), before
+
+
+def curl(host, *options):
+    done = host.as_user("alice", "curl", "-sS", "-m", "5", *options, WEB)
+    return WORD in done.out
+
+
+def reaches_again(host):
+    wait_until(lambda: curl(host), "the web page is reached again", 15, 0.3)
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+def broker_is_confined(host):
+    status = status_of(host.broker.proper())
+    assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", status
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) != int(status_of(host.init)["CapEff"], 16), status
+
+
+def engine_is_in_the_unit_under_a_uid_of_its_own(host):
+    [engine] = host.broker.engines()
+    status = status_of(engine)
+    uids = {int(uid) for uid in status["Uid"].split()}
+    assert len(uids) == 1 and uids < set(ENGINE_UIDS), status
+    assert int(status["CapEff"], 16) == 0 and int(status["CapPrm"], 16) == 0, status
+    with open(f"/proc/{engine}/cgroup", encoding="ascii") as file:
+        assert f"/{UNIT}" in file.read()
+
+
+def journal_has_the_log(host):
+    entries = journal(host, "-u", UNIT, "SYSLOG_IDENTIFIER=stile")
+    ready = next(e for e in entries if e["MESSAGE"].startswith("Serving on"))
+    wanted = {"PRIORITY": "6", "SYSLOG_IDENTIFIER": "stile", "STILE_COMPONENT": "broker", "_UID": "0", "_SYSTEMD_UNIT": UNIT,
+              "_TRANSPORT": "journal"}
+    assert wanted.items() <= ready.items(), ready
+    began = next(e for e in entries if e["MESSAGE"].startswith("Session of uid"))
+    assert began["STILE_UID"] == str(USERS["alice"]), began
+    warnings = [e["MESSAGE"] for e in entries if int(e["PRIORITY"]) < 6]
+    assert not warnings, warnings
+
+
+def the_unit_serves_under_its_hardening(lan):
+    host, _, before = session(lan)
+    found = host.broker.show("ActiveState", "Type", "NRestarts", "UnitFileState")
+    assert found == {"ActiveState": "active", "Type": "notify", "NRestarts": "0", "UnitFileState": "enabled"}, found
+    assert curl(host, "-4") and curl(host, "-6")
+    broker_is_confined(host)
+    engine_is_in_the_unit_under_a_uid_of_its_own(host)
+    journal_has_the_log(host)
+    assert host.stile("cleanup", user="root").status == 0
+    assert curl(host)
+    diag = host.stile("diag", "--json").json()
+    problems = [f for c in diag["checks"] for f in c["findings"] if f["severity"] == "problem" and not f["id"].startswith("run-")]
+    assert not problems, problems
+    log = host.stile("logs").out
+    assert " broker: " in log and " agent: " in log, log
+    assert host.down().status == 0
+    host.assert_restored(before)
+
+
+def each_back_end_works_under_the_hardening(lan):
+    for dns in ("file", "networkmanager", "resolvconf", "openresolv"):
+        host, up, before = session(lan, dns)
+        assert curl(host), host.broker.messages()
+        assert "198.51.100.77" in host.check("getent", "ahosts", "outside.test")
+        journal_has_the_log(host)
+        host.check("systemctl", "stop", UNIT)
+        host.assert_restored(before, 0)
+        up.stop()
+        host.stop()
+
+
+def stopped_it_restores_the_host_and_started_the_session_comes_back(lan):
+    host, up, before = session(lan)
+    assert curl(host)
+    engines = host.broker.engines()
+    host.check("systemctl", "stop", UNIT)
+    host.assert_restored(before, 0)
+    assert not any(alive(pid) for pid in engines)
+    assert host.broker.show("Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
+    assert not os.path.exists(host.path(SOCKET)) and up.process.poll() is None
+    host.check("systemctl", "start", UNIT)
+    reaches_again(host)
+    engines = host.broker.engines()
+    host.check("systemctl", "restart", UNIT)
+    assert not any(alive(pid) for pid in engines)
+    reaches_again(host)
+    assert up.stop() == 0
+    host.assert_restored(before)
+
+
+def killed_it_is_started_again_and_the_session_comes_back(lan):
+    for dns in ("resolved", "file"):
+        host, up, before = session(lan, dns)
+        broker, engine = host.broker.proper(), host.broker.engines()[0]
+        os.kill(broker, signal.SIGKILL)
+        wait_until(lambda: not alive(engine), "the end of the engine")
+        reaches_again(host)
+        assert host.broker.proper() != broker and host.broker.show("NRestarts") == {"NRestarts": "1"}
+        os.kill(host.broker.engines()[0], signal.SIGKILL)
+        reaches_again(host)
+        assert up.stop() == 0
+        host.assert_restored(before)
+        host.stop()
+
+
+def killed_with_its_engines_and_agents_it_restores_the_host(lan):
+    host, up, before = session(lan, "file")
+    up.process.send_signal(signal.SIGSTOP)
+    host.check("systemctl", "kill", "--signal=KILL", UNIT)
+    up.kill()
+    assert before.difference(host.snapshot()), "nothing was left: the test proves nothing"
+    wait_until(lambda: host.broker.show("NRestarts") == {"NRestarts": "1"}, "the restart")
+    host.assert_restored(before)
+
+
+def a_wrong_policy_fails_the_unit_and_the_journal_says_where(lan):
+    host = lan.host(systemd=True)
+    host.write("/etc/stile/broker.yaml", "allow_users: [alice]\nallow_zone: [corp.example]\n")
+    assert host.command("systemctl", "start", UNIT).status != 0
+    wait_until(lambda: show(host, UNIT, "ActiveState")["ActiveState"] == "failed", "the unit has failed", 5)
+    errors = [e["MESSAGE"] for e in journal(host, "-u", UNIT, "SYSLOG_IDENTIFIER=stile") if int(e["PRIORITY"]) <= 3]
+    assert len(errors) == 1 and "/etc/stile/broker.yaml:2:1" in errors[0] and "allow_zone" in errors[0], errors
+    assert show(host, UNIT, "NRestarts", "ExecMainStatus") == {"NRestarts": "0", "ExecMainStatus": "78"}
+    host.write("/etc/stile/broker.yaml", "allow_users: [alice]\n")
+    host.check("systemctl", "start", UNIT)
+
+
+def exposure_is_no_more_than_it_was(lan):
+    host = lan.host(systemd=True)
+    out = host.check("systemd-analyze", "security", "--no-pager", UNIT)
+    found = float(re.search(r"Overall exposure level for .*: ([0-9.]+) ", out).group(1))
+    print(f"# systemd-analyze security: {found} (at most {EXPOSURE})")
+    assert found <= EXPOSURE, out
+
+
+@contextlib.contextmanager
+def logged_in(host):
+    """A log-in of alice's, through PAM and logind."""
+    process = host.spawn(["runuser", "-l", "alice", "-c", "exec sleep 60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: host.command("systemctl", "is-active", f"user@{USERS['alice']}.service").status == 0,
+                   "the user manager", 15)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def the_user_unit_starts_the_session_at_log_in(lan):
+    host = lan.host(dns="resolved", systemd=True)
+    host.log_in("alice", "a")
+    host.check("systemctl", "start", "systemd-logind.service")
+    before = host.settle()
+    host.start_broker()
+    up = host.up("alice")
+    assert up.stop() == 0
+    host.assert_restored(before)
+    with logged_in(host):
+        reaches_again(host)
+    host.assert_restored(before, 15)
+
+
+if __name__ == "__main__":
+    main(__file__, the_unit_serves_under_its_hardening, each_back_end_works_under_the_hardening,
+         stopped_it_restores_the_host_and_started_the_session_comes_back,
+         killed_it_is_started_again_and_the_session_comes_back, killed_with_its_engines_and_agents_it_restores_the_host,
+         a_wrong_policy_fails_the_unit_and_the_journal_says_where, exposure_is_no_more_than_it_was,
+         the_user_unit_starts_the_session_at_log_in, clusters=("a",), prepare=lambda lan: lan.start_nginx(WORD))
