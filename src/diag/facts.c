@@ -85,8 +85,10 @@ bool facts_others_are_unknown(const struct facts *f)
 
 bool facts_resolv_conf_is_left_over(const struct facts *f)
 {
-    return resolver_was_written_by_stile(&f->host.resolver) && facts_up_session(f) == NULL &&
-           !facts_others_are_unknown(f) && f->broker.status.session_count == 0;
+    const struct session_facts *s = facts_up_session(f);
+    return resolver_was_written_by_stile(&f->host.resolver) &&
+           (s == NULL || !str_eq(s->state, "up")) && !facts_others_are_unknown(f) &&
+           f->broker.status.session_count == 0;
 }
 
 struct ip_addr session_dns_address(const struct session_facts *s, uint8_t version)

@@ -86,6 +86,9 @@ static int link_apply(void *arg, const struct object *o, const struct object *ol
 
     if (err < 0 || settings_are(&o->settings, &link))
         return err;
+    /* Nothing to undo: it is for what comes up, which is our TUN and goes with us. */
+    if (!link.up && o->settings.up)
+        rtnl_link_no_own_address(os->rtnl, link.index);
     return rtnl_link_set(os->rtnl, link.index, o->settings.mtu, o->settings.queue_len,
                          link.up || o->settings.up, d);
 }

@@ -55,6 +55,9 @@ int rtnl_link_up(struct rtnl *r, unsigned index, uint32_t mtu, uint32_t queue_le
 int rtnl_link_set(struct rtnl *r, uint32_t index, uint32_t mtu, uint32_t queue_len, bool up,
                   struct diag *d);
 
+/* Before it comes up: the kernel gives it no link-local address, and so asks no one there for routers. Without IPv6, nothing. */
+void rtnl_link_no_own_address(struct rtnl *r, uint32_t index);
+
 /* ERR_NOTFOUND: there is none of this index. ERR_UNSUPPORTED: of a kind that can't be removed. */
 int rtnl_delete_link(struct rtnl *r, uint32_t index, struct diag *d);
 

@@ -162,6 +162,22 @@ int rtnl_link_set(struct rtnl *r, uint32_t index, uint32_t mtu, uint32_t queue_l
     return 0;
 }
 
+void rtnl_link_no_own_address(struct rtnl *r, uint32_t index)
+{
+    alignas(8) char memory[RTNL_REQUEST_SIZE];
+    struct nlmsghdr *h = rtnl_request(r, memory, RTM_NEWLINK, 0);
+    struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
+    m->ifi_family = AF_UNSPEC;
+    m->ifi_index = (int)index;
+    struct nlattr *families = mnl_attr_nest_start(h, IFLA_AF_SPEC);
+    struct nlattr *ipv6 = mnl_attr_nest_start(h, AF_INET6);
+    mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+    mnl_attr_nest_end(h, ipv6);
+    mnl_attr_nest_end(h, families);
+    (void)rtnl_ask(r, h, NULL, NULL, NULL);
+}
+
 int rtnl_link_up(struct rtnl *r, unsigned index, uint32_t mtu, uint32_t queue_len, struct diag *d)
 {
     return rtnl_link_set(r, index, mtu, queue_len, true, d);

@@ -47,6 +47,21 @@ static void a_link_is_what_was_asked_for(void **state UNUSED)
     assert_int_equal(link_.mtu, 1400);
 }
 
+static void a_link_makes_no_address_of_its_own_if_told_so(void **state UNUSED)
+{
+    static const char shown[] = "-d link show dev stile5", none[] = "addrgenmode none";
+    struct tun other;
+    unsigned index = 0;
+
+    assert_int_equal(tun_open("stile5", 1, &other, &d), 0);
+    assert_int_equal(rtnl_link_index("stile5", &index, &d), 0);
+    assert_false(network_ip_says(shown, none));
+    rtnl_link_no_own_address(rtnl, index);
+    assert_true(network_ip_says(shown, none));
+    rtnl_link_no_own_address(rtnl, 4711);
+    tun_close(&other);
+}
+
 static void a_link_that_is_not_there_is_not_found(void **state UNUSED)
 {
     struct rtnl_link none;
@@ -350,6 +365,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_link_is_what_was_asked_for),
+        TEST(a_link_makes_no_address_of_its_own_if_told_so),
         TEST(a_link_that_is_not_there_is_not_found),
         TEST(an_address_carries_the_tag),
         TEST(an_address_brings_no_route_of_the_kernel),

@@ -97,7 +97,8 @@ def ctrl_c_puts_the_host_back(lan):
     host.start_broker()
     before = host.settle()
     up = host.up("alice")
-    assert host.command("ip", "link", "show", "stile0").status == 0
+    shown = host.check("ip", "-d", "link", "show", "stile0")
+    assert "addrgenmode none" in shown, shown  # no address that nobody asked for
     assert up.kill(signal.SIGINT) == 0
     host.assert_restored(before)
     assert not host.broker.engines()
@@ -151,6 +152,9 @@ def a_broker_that_has_gone_for_good_is_no_host_put_back(lan):
     up = host.up("alice")
     os.kill(host.broker.proper(), signal.SIGKILL)
     wait_until(lambda: up.status()["state"] != "up", "the loss is noticed")
+    found = host.stile("diag", "--json", user="alice", timeout=60).json()
+    ids = {f["id"] for check in found["checks"] for f in check["findings"]}
+    assert "leftover-resolv-conf" in ids and not {"leftovers", "resolver"} & ids, ids
     out = host.down("alice")
     assert "is as it was." not in out.out and "isn't running" in out.out and "stile diag" in out.out, out
     assert up.process.wait(5) == 1

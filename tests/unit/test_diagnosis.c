@@ -206,8 +206,12 @@ static void a_resolv_conf_of_ours_without_a_session_is_a_leftover(void **state)
         SLICE_LIT("#stile: checksum 0123456789abcdef\nnameserver 100.64.0.2\n");
     judge(w);
     assert_null(found(w, "leftover-resolv-conf"));
-    w->m.f.session_count = w->m.f.probe_count = 0;
+    w->m.f.probe_count = 0;
     w->m.f.host.view.link_count = w->m.f.host.view.route_count = 0;
+    (void)str_format(w->m.f.sessions[0].state, FACTS_TEXT_SIZE, "waiting to start again");
+    w->m.f.broker.status.session_count = 0;
+    check_problem(w, "leftover-resolv-conf", "/etc/resolv.conf was written by stile");
+    w->m.f.session_count = 0;
     check_problem(w, "leftover-resolv-conf", "/etc/resolv.conf was written by stile");
 }
 
