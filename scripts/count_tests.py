@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """usage: scripts/count_tests.py DIR...
 
-Counts the tests of build directories: from meson's meson-logs/testlog.json, or from results.json (the same records: one
-JSON object per line with "name" and "result") where a script wrote the checks. A test program that speaks TAP counts
+Counts the tests of build directories: from meson's meson-logs/testlog.json and systemlog.json, or from results.json (the same
+records: one JSON object per line with "name" and "result") where a script wrote the checks. A test program that speaks TAP counts
 once per case. Skipped is skipped, never passed; a program that died or promised more cases than it ran counts one failure
 more. Exits 1 if anything failed, or if a directory has no results at all.
 """
@@ -53,7 +53,7 @@ def count_record(record, total):
 
 
 def result_files(directory):
-    for name in ("meson-logs/testlog.json", "results.json"):
+    for name in ("meson-logs/testlog.json", "meson-logs/systemlog.json", "results.json"):
         path = os.path.join(directory, name)
         if os.path.exists(path):
             yield path

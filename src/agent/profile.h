@@ -67,7 +67,8 @@ int profile_set_default(const struct home *home, const char *name, struct diag *
 
 /* True from a little before the end, so that nothing expires on its way. */
 bool profile_expired(const struct profile *profile);
-int64_t profile_usable_s(const struct profile *profile); /* until it counts as expired; negative: since */
+int64_t
+profile_usable_s(const struct profile *profile); /* until it counts as expired; negative: since */
 /* ERR_EXPIRED, with the command that logs in again. */
 int profile_log_in_again(const struct profile *profile, struct diag *d);
 

@@ -15,7 +15,7 @@
         {.name = "verbose", .letter = 'v', .kind = OPTION_FLAG, .help = "Log what is done"},       \
         {.name = "log-format",                                                                     \
          .kind = OPTION_CHOICE,                                                                    \
-         .value_name = "text|json|journal",                                                                \
+         .value_name = "text|json|journal",                                                        \
          .help = "Form of the log on standard error"},                                             \
         {.name = "help", .letter = 'h', .kind = OPTION_FLAG, .help = "Show this text"},            \
     {                                                                                              \

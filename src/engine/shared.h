@@ -8,10 +8,10 @@
 
 #include <stdatomic.h>
 
-#include "platform/channel.h"
 #include "engine/names.h"
 #include "engine/owner.h"
 #include "engine/task.h"
+#include "platform/channel.h"
 #include "tls/sessions.h"
 
 #define ATTEMPTS_MAX    1024 /* connections whose far end hasn't answered yet */

@@ -2,8 +2,8 @@
 #ifndef STILE_GATEWAY_CONFIG_INTERNAL_H
 #define STILE_GATEWAY_CONFIG_INTERNAL_H
 
-#include "gateway/config.h"
 #include "config/yaml.h"
+#include "gateway/config.h"
 
 /* Fills c from the document, recording every problem there. ERR_NOMEM alone is returned. */
 int config_read(struct yaml_doc *doc, struct gateway_config *c);

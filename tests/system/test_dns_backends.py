@@ -207,11 +207,14 @@ def reboot(host):
 
 
 def kill_all(host, up):
-    for pid in (host.broker.process.pid, host.broker.proper(), up.process.pid):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+    pids = (host.broker.process.pid, host.broker.proper(), up.process.pid)
+    # Stopped first: none may see another one's end and put anything in order.
+    for how in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            try:
+                os.kill(pid, how)
+            except ProcessLookupError:
+                pass
     host.broker.process.wait()
     up.process.wait()
 
