@@ -27,7 +27,8 @@ UNITS = ["basic.target", "sysinit.target", "sockets.target", "paths.target", "ti
          "dbus.socket", "systemd-journald.service", "systemd-journald.socket", "systemd-journald-dev-log.socket",
          "systemd-logind.service", "dbus-org.freedesktop.login1.service", "user.slice", "user@.service",
          "user-runtime-dir@.service", "systemd-resolved.service"]
-WANTED = ["dbus.socket", "systemd-journald.service"]
+WANTED = ["dbus.socket", "dbus.service", "systemd-journald.service"]
+RESOLVED = "dbus-org.freedesktop.resolve1.service"  # by which the bus starts it, once it is enabled
 DEVICES = ["null", "zero", "full", "random", "urandom", "tty", "net/tun"]
 SYSTEMD = "/lib/systemd/systemd"
 CLONE_NEWCGROUP = 0x02000000
@@ -150,6 +151,8 @@ def own_units(directory):
     os.mkdir(os.path.join(units, "basic.target.wants"))
     for name in WANTED:
         os.symlink(f"../{name}", os.path.join(units, "basic.target.wants", name))
+    if os.path.exists(os.path.join(units, "systemd-resolved.service")):
+        os.symlink("systemd-resolved.service", os.path.join(units, RESOLVED))
     mount("--bind", units, "/usr/lib/systemd/system")
     mount("--bind", none, "/usr/lib/systemd/system-generators")
     shutil.rmtree("/etc/systemd/system")
