@@ -389,6 +389,19 @@ static int undo_by_hand(const struct object *o, const struct undo *u, enum objec
     return resolv_file_write(RESOLV_CONF_PATH, &u->before, d);
 }
 
+/* What the program starts may fail without its saying so. */
+static int delete_record(const struct dns_resolvconf *r, const char *name, bool *ret_any,
+                         struct diag *d)
+{
+    *ret_any = true;
+    int err = resolvconf_delete(&r->program, name, d);
+    if (err < 0 || !resolvconf_has(&r->program, name))
+        return err;
+    return diag_set(d, ERR_IO, 0,
+                    "\"resolvconf -d %s\" left our record where it was, in " RESOLVCONF_DIRECTORY,
+                    name);
+}
+
 /* Ours, and what a killed run of the program left of it ("lo.stile0_new.123"). */
 static int delete_records(const struct dns_resolvconf *r, const char *name, bool *ret_any,
                           struct diag *d)
@@ -402,10 +415,10 @@ static int delete_records(const struct dns_resolvconf *r, const char *name, bool
         err = str_format(leftover, sizeof(leftover), "%s_new.", name);
     struct slice rest = buf_slice(&list);
     while (err == 0 && resolvconf_next(&rest, &record))
-        if (str_eq(record.name, name) || str_starts(record.name, leftover)) {
-            *ret_any = true;
-            err = resolvconf_delete(&r->program, record.name, d);
-        }
+        if (str_eq(record.name, name) || str_starts(record.name, leftover))
+            err = delete_record(r, record.name, ret_any, d);
+    if (err == 0 && resolvconf_has(&r->program, name)) /* not listed, or only among the exclusive */
+        err = delete_record(r, name, ret_any, d);
     return err;
 }
 

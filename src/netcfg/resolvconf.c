@@ -173,6 +173,16 @@ bool resolvconf_is_exclusive(const char *name)
     return found;
 }
 
+bool resolvconf_has(const struct resolvconf *r, const char *name)
+{
+    char path[PATH_MAX];
+    return str_format(path, sizeof(path), "%s/%s",
+                      r->flavour == RESOLVCONF_DEBIAN ? RESOLVCONF_DIRECTORY "/interface"
+                                                      : RESOLVCONF_DIRECTORY "/interfaces",
+                      name) == 0 &&
+           (access(path, F_OK) == 0 || resolvconf_is_exclusive(name));
+}
+
 /* The one with the lowest number; ours doesn't count. */
 static bool find_exclusive(const char *ours, char ret[RESOLVCONF_NAME_SIZE])
 {

@@ -44,6 +44,9 @@ struct resolvconf_record {
 /* Takes the next record off a list, in the order of their weight. False at its end. Pure. */
 bool resolvconf_next(struct slice *list, struct resolvconf_record *ret);
 
+/* A record of this name is among its files, whatever its commands said. */
+bool resolvconf_has(const struct resolvconf *r, const char *name);
+
 /* openresolv has a record of this name among the exclusive ones. */
 bool resolvconf_is_exclusive(const char *name);
 

@@ -283,6 +283,24 @@ def a_reboot_is_undone_where_it_is_not_forgotten(lan):
     driver.end()
 
 
+@both
+def a_record_that_cannot_be_removed_is_no_success(_lan, host):
+    """What the program starts fails (rm, on a directory that became read-only); the program itself doesn't say so."""
+    before = host.settle()
+    driver = Driver(host, "resolvconf")
+    driver.set(ZONES)
+    directory = next(d for d in RECORDS.values() if os.path.exists(host.path(f"{d}/lo.stile0")))
+    host.check("mount", "--bind", directory, directory)
+    host.check("mount", "-o", "remount,bind,ro", directory)
+    said = driver.fails("undo")
+    assert "left our record" in said, said
+    host.check("umount", directory)
+    assert driver.ask("undo") == "undone"
+    assert driver.ask("undo") == "gone"
+    host.assert_restored(before)
+    driver.end()
+
+
 def step_of(host, step):
     driver = Driver(host, "resolvconf")
     driver.want(ZONES)
@@ -368,4 +386,4 @@ if __name__ == "__main__":
          one_that_updates_nothing_is_not_taken, another_vpns_servers_alone_are_asked_while_it_is_exclusive,
          resolveds_program_of_that_name_is_none, a_local_resolver_before_us_is_said, a_program_that_hangs_is_killed,
          what_others_records_say_is_copied_as_names_only, a_reboot_is_undone_where_it_is_not_forgotten,
-         killed_between_any_two_system_calls, the_program_itself_killed_anywhere)
+         a_record_that_cannot_be_removed_is_no_success, killed_between_any_two_system_calls, the_program_itself_killed_anywhere)
