@@ -510,11 +510,6 @@ void sessions_free(struct sessions *all)
     uv_close((uv_handle_t *)&all->children, on_signal_closed);
 }
 
-size_t sessions_count(const struct sessions *all)
-{
-    return all->count;
-}
-
 void sessions_stop_all(struct sessions *all, void (*done)(void *arg), void *arg)
 {
     all->emptied = done;

@@ -37,8 +37,7 @@ struct session_caller {
 
 int sessions_new(struct loop *loop, const struct policy *policy, struct host *host,
                  struct sessions **ret, struct diag *d);
-void sessions_free(struct sessions *all); /* once there are none: sessions_count */
-size_t sessions_count(const struct sessions *all);
+void sessions_free(struct sessions *all); /* once there are none */
 
 /* fds (rpc, dial, log) are taken in any case. The policy, the claims and the limit of one for a uid are checked at once:
  * ERR_DENIED, ERR_EXISTS, ERR_LIMIT…, no event then. */

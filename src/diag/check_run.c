@@ -1,4 +1,5 @@
 /* What `stile run` needs of the host. */
+#include <errno.h>
 #include <string.h>
 
 #include "diag/check.h"
@@ -15,8 +16,12 @@ static void run(const struct facts *f, struct findings *ret)
     if (h->tun_errno != 0) {
         struct finding *n = findings_add(ret, if_needed(f), "run-no-tun", "");
         finding_title(n, "/dev/net/tun can't be opened: %s", strerror(h->tun_errno));
-        finding_remedy(n, "Load the kernel's module tun (modprobe tun); in a container, pass the "
-                          "device in; its mode should be 0666");
+        if (h->tun_errno == EACCES || h->tun_errno == EPERM)
+            finding_remedy(n, "stile run needs it: let the administrator allow it (chmod 0666 "
+                              "/dev/net/tun), or use stile up");
+        else
+            finding_remedy(n, "stile run needs it: let the administrator load the kernel's module "
+                              "tun (modprobe tun); in a container, pass the device in");
     }
     if (h->namespaces_errno != 0) {
         struct finding *n = findings_add(ret, if_needed(f), "run-no-namespaces", "");

@@ -92,11 +92,6 @@ int dns_backend_by_name(const char *name, struct dns_backend **ret, struct diag 
     return backends[row].make(ret, d);
 }
 
-bool dns_backend_choice_valid(const char *choice)
-{
-    return str_eq(choice, "auto") || row_of(choice) < ARRAY_LEN(backends);
-}
-
 void dns_backend_free(struct dns_backend *b)
 {
     if (b == NULL)

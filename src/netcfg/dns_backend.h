@@ -111,8 +111,6 @@ const char *dns_backend_name(const struct dns_backend *b);
 /* Without a probe: for what an earlier process left behind. ERR_NOTFOUND: no such name. */
 int dns_backend_by_name(const char *name, struct dns_backend **ret, struct diag *d);
 
-bool dns_backend_choice_valid(const char *choice); /* for configuration and options */
-
 void dns_backend_free(struct dns_backend *b); /* NULL does nothing; unwatches */
 
 /* What ops_linux calls. Undo bytes are records of a back-end's name and its own bytes; of an uncertain back-end a second one, of

@@ -30,19 +30,6 @@ bool resolv_state_eq(const struct resolv_state *a, const struct resolv_state *b)
            a->mode == b->mode && a->uid == b->uid && a->gid == b->gid;
 }
 
-int resolv_state_copy(const struct resolv_state *s, struct resolv_state *ret)
-{
-    struct resolv_state copy = *s;
-    buf_init(&copy.bytes, RESOLV_BEFORE_MAX);
-    int err = buf_put(&copy.bytes, buf_slice(&s->bytes));
-    if (err < 0) {
-        buf_release(&copy.bytes);
-        return err;
-    }
-    *ret = copy;
-    return 0;
-}
-
 int resolv_state_encode(const struct resolv_state *s, struct buf *out)
 {
     uint8_t head[18];

@@ -32,8 +32,6 @@ struct resolv_state {
 void resolv_state_init(struct resolv_state *s); /* ABSENT */
 void resolv_state_release(struct resolv_state *s);
 bool resolv_state_eq(const struct resolv_state *a, const struct resolv_state *b);
-MUST_CHECK int resolv_state_copy(const struct resolv_state *s,
-                                 struct resolv_state *ret); /* NOMEM */
 
 /* For the journal. Big-endian, one exact length. ERR_TOOBIG, ERR_NOMEM; ERR_FORMAT, ERR_TRUNCATED, ERR_UNSUPPORTED (a later
  * version's). */
