@@ -1,11 +1,9 @@
 #!/usr/bin/python3
-"""What `make install` installs, on a host whose first process is systemd: the broker as its unit, and the user unit."""
+"""What `make install` installs, on a host whose first process is systemd: the broker's unit."""
 
-import contextlib
 import os
 import re
 import signal
-import subprocess
 
 from lib.harness import main
 from lib.host import USERS
@@ -169,37 +167,8 @@ def exposure_is_no_more_than_it_was(lan):
     assert found <= EXPOSURE, out
 
 
-@contextlib.contextmanager
-def logged_in(host):
-    """A log-in of alice's, through PAM and logind."""
-    process = host.spawn(["runuser", "-l", "alice", "-c", "exec sleep 60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: host.command("systemctl", "is-active", f"user@{USERS['alice']}.service").status == 0,
-                   "the user manager", 15)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def the_user_unit_starts_the_session_at_log_in(lan):
-    host = lan.host(dns="resolved", systemd=True)
-    host.log_in("alice", "a")
-    host.write("/etc/systemd/logind.conf", "[Login]\nUserStopDelaySec=0\n")
-    host.check("systemctl", "start", "systemd-logind.service")
-    before = host.settle()
-    host.start_broker()
-    up = host.up("alice")
-    assert up.stop() == 0
-    host.assert_restored(before)
-    with logged_in(host):
-        reaches_again(host)
-    host.assert_restored(before, 15)
-
-
 if __name__ == "__main__":
     main(__file__, the_unit_serves_under_its_hardening, each_back_end_works_under_the_hardening,
          stopped_it_restores_the_host_and_started_the_session_comes_back,
          killed_it_is_started_again_and_the_session_comes_back, killed_with_its_engines_and_agents_it_restores_the_host,
-         a_wrong_policy_fails_the_unit_and_the_journal_says_where, exposure_is_no_more_than_it_was,
-         the_user_unit_starts_the_session_at_log_in, clusters=("a",), prepare=lambda lan: lan.start_nginx(WORD))
+         a_wrong_policy_fails_the_unit_and_the_journal_says_where, exposure_is_no_more_than_it_was, clusters=("a",), prepare=lambda lan: lan.start_nginx(WORD))
