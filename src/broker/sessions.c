@@ -147,6 +147,10 @@ static void on_host_ended(void *arg, const struct host_outcome *o)
 {
     struct session *s = arg;
     const char *failure = first_failure(o);
+    if (o->err == ERR_NOMEM) { /* nothing has happened */
+        timer_start(&s->timer, RETRY_MS);
+        return;
+    }
     s->state = STATE_QUIET;
     registry_drop(&s->all->registry, s->id);
     if (failure != NULL)

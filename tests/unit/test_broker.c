@@ -584,6 +584,8 @@ static void test_memory_that_runs_out_at_any_moment_leaves_nothing_and_kills_nob
             fail_msg("with allocation %u failing: status %d", (unsigned)w->fail_at, status);
         served += status == 0 ? 1 : 0;
         assert_true(link_goes("stile0"));
+        if (world_log_has(w, "isn't as it was"))
+            fail_msg("with allocation %u failing the host wasn't put back", (unsigned)w->fail_at);
     }
     assert_true(served > 40);
 }
