@@ -64,7 +64,7 @@ static int show(const struct cli *cli, const struct cleanup_report *report)
     if (report->total > report->count)
         printf("… and %zu more\n", report->total - report->count);
     if (report->total == 0)
-        puts("Nothing was left: the host is as it was without stile.");
+        puts("Nothing was left behind: there is nothing to put back.");
     if (report->failed > 0)
         return cli_fail_text(cli,
                              "%zu could not be put back; see above, and run it again when the "
