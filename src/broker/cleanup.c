@@ -165,7 +165,7 @@ int cleanup_orphans(const char (*owned)[BROKER_INTERFACE_SIZE], size_t owned_cou
 
 /* ---- by hand ---- */
 
-static int recover(struct store *store, struct cleanup_report *r, struct diag *d)
+static int recover(struct store *store, bool orphans_too, struct cleanup_report *r, struct diag *d)
 {
     struct ops_linux ops;
     struct netcfg_config config = {.store = store};
@@ -187,18 +187,27 @@ static int recover(struct store *store, struct cleanup_report *r, struct diag *d
     if (err == 0)
         err = netcfg_recover(n, report);
     cleanup_add(r, report);
-    if (err == 0)
+    if (err == 0 && orphans_too)
         err = cleanup_orphans(NULL, 0, r, d); /* still under the lock: no session can begin */
     netcfg_close(n);
     ops_linux_release(&ops);
     return err;
 }
 
-int cleanup_by_hand(const char *state_dir, struct cleanup_report *r, struct diag *d)
+static int open_and_recover(const char *state_dir, bool orphans_too, struct cleanup_report *r,
+                            struct diag *d)
 {
     struct store *store = NULL;
     int err = store_open(state_dir, &store, d);
-    if (err < 0)
-        return err;
-    return recover(store, r, d);
+    return err < 0 ? err : recover(store, orphans_too, r, d);
+}
+
+int cleanup_journal(const char *state_dir, struct cleanup_report *r, struct diag *d)
+{
+    return open_and_recover(state_dir, false, r, d);
+}
+
+int cleanup_by_hand(const char *state_dir, struct cleanup_report *r, struct diag *d)
+{
+    return open_and_recover(state_dir, true, r, d);
 }

@@ -23,6 +23,9 @@ void cleanup_add(struct cleanup_report *r, const struct netcfg_report *of_netcfg
 int cleanup_orphans(const char (*owned)[BROKER_INTERFACE_SIZE], size_t owned_count,
                     struct cleanup_report *r, struct diag *d);
 
+/* What the journal says, without a broker, under its lock. Errors as below. */
+int cleanup_journal(const char *state_dir, struct cleanup_report *r, struct diag *d);
+
 /* All of it without a broker, under the journal's lock. ERR_BUSY: a broker runs. ERR_VERSION, ERR_PERM, ERR_IO. */
 int cleanup_by_hand(const char *state_dir, struct cleanup_report *r, struct diag *d);
 

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "broker/broker.h"
+#include "broker/cleanup.h"
 #include "broker/supervisor.h"
 #include "cli/commands.h"
 #include "platform/process.h"
@@ -33,6 +35,20 @@ static void on_problem(void *arg, const char *line)
     log_error("%s", line);
 }
 
+/* A broker that can't serve still puts back what an earlier one left. */
+static void put_back(const char *state_dir)
+{
+    struct diag d = {0};
+    CLEANUP(mem_freep) struct cleanup_report *report = NEW(struct cleanup_report);
+    if (report == NULL)
+        return;
+    int r = cleanup_journal(state_dir, report, &d);
+    for (size_t i = 0; i < report->count; i++)
+        log_warn("An earlier broker didn't end in order: %s", report->lines[i]);
+    if (r < 0 && r != ERR_BUSY) /* busy: another one serves */
+        log_error("%s", d.text);
+}
+
 static int serve(struct cli *cli, bool only_recover)
 {
     struct diag d = {0};
@@ -42,6 +58,7 @@ static int serve(struct cli *cli, bool only_recover)
     if (r < 0) {
         if (r != ERR_FORMAT)
             log_error("%s", d.text);
+        put_back(text_or(cli, "state", BROKER_STATE_DIR));
         return STATUS_POLICY;
     }
     (void)log_keep(LOG_DEBUG); /* for `stile logs`; without memory it works all the same */

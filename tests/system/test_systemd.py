@@ -159,6 +159,19 @@ def a_wrong_policy_fails_the_unit_and_the_journal_says_where(lan):
     host.check("systemctl", "start", UNIT)
 
 
+def what_was_left_is_put_back_by_a_broker_that_cant_serve(lan):
+    for wrong in ("allow_zone: []\n", "dns: networkmanager\n"):
+        host, up, before = session(lan, "file")
+        policy = host.read("/etc/stile/broker.yaml")
+        host.write("/etc/stile/broker.yaml", policy + wrong)
+        for pid in (host.broker.proper(), up.process.pid):
+            os.kill(pid, signal.SIGKILL)
+        host.assert_restored(before)
+        wait_until(lambda: host.broker.show("ActiveState") != {"ActiveState": "active"}, "the broker fails")
+        assert "Removed the DNS settings of stile0" in host.broker.messages()
+        host.stop()
+
+
 def exposure_is_no_more_than_it_was(lan):
     host = lan.host(systemd=True)
     out = host.check("systemd-analyze", "security", "--no-pager", UNIT)
@@ -171,4 +184,4 @@ if __name__ == "__main__":
     main(__file__, the_unit_serves_under_its_hardening, each_back_end_works_under_the_hardening,
          stopped_it_restores_the_host_and_started_the_session_comes_back,
          killed_it_is_started_again_and_the_session_comes_back, killed_with_its_engines_and_agents_it_restores_the_host,
-         a_wrong_policy_fails_the_unit_and_the_journal_says_where, exposure_is_no_more_than_it_was, clusters=("a",), prepare=lambda lan: lan.start_nginx(WORD))
+         a_wrong_policy_fails_the_unit_and_the_journal_says_where, what_was_left_is_put_back_by_a_broker_that_cant_serve, exposure_is_no_more_than_it_was, clusters=("a",), prepare=lambda lan: lan.start_nginx(WORD))
