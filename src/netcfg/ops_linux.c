@@ -305,6 +305,12 @@ static bool same_way(const struct rtnl_route *found, const struct object *o)
     return ip_addr_eq(&found->via, &o->route.via) && ip_addr_eq(&found->source, &o->route.source);
 }
 
+/* When an address is deleted, the kernel deletes the IPv4 routes that have it as their source, and takes it out of those of IPv6. */
+static bool has_lost_source(const struct rtnl_route *found, const struct object *o)
+{
+    return found->source.version == 0 && ip_addr_eq(&found->via, &o->route.via);
+}
+
 static int route_is_taken(struct ops_linux *os, const struct rtnl_route *found, struct diag *d)
 {
     char text[PREFIX_TEXT_SIZE];
@@ -363,8 +369,10 @@ static int route_verify(void *arg, const struct object *o, struct slice undo UNU
         return err;
     if (standing == OURS && same_way(&found, o))
         *ret = OBJECT_PRESENT;
+    else if (standing == NOTHING || (standing == OURS && has_lost_source(&found, o)))
+        *ret = OBJECT_MISSING;
     else
-        *ret = standing == NOTHING ? OBJECT_MISSING : OBJECT_FOREIGN;
+        *ret = OBJECT_FOREIGN;
     return 0;
 }
 

@@ -393,6 +393,23 @@ static void a_changed_route_has_the_new_source(void **state UNUSED)
     assert_int_equal(take_back(&o), OBJECT_UNDONE);
 }
 
+static void a_route_that_lost_its_source_with_the_address_is_missing(void **state UNUSED)
+{
+    struct object a = address("fd00::1");
+    struct object o = route("fd00::/48", "fd00::1");
+
+    put(&a);
+    put(&o);
+    network_ip("-6 addr del fd00::1/128 dev stile0");
+    assert_true(network_ip_says("-6 route show fd00::/48", "stile0")); /* the kernel leaves it */
+    assert_int_equal(verify(&o), OBJECT_MISSING);
+    assert_int_equal(apply(&a, NULL), 0);
+    assert_int_equal(apply(&o, NULL), 0);
+    assert_int_equal(verify(&o), OBJECT_PRESENT);
+    assert_true(network_ip_says("-6 route show fd00::/48", "src fd00::1"));
+    assert_int_equal(take_back(&o), OBJECT_UNDONE);
+}
+
 static void a_route_that_someone_has_is_refused(void **state UNUSED)
 {
     struct object o = route("100.64.0.0/10", NULL);
@@ -524,6 +541,7 @@ int main(void)
         TEST(ipv6_that_is_off_is_unsupported),
         TEST(a_route_comes_and_goes),
         TEST(a_changed_route_has_the_new_source),
+        TEST(a_route_that_lost_its_source_with_the_address_is_missing),
         TEST(a_route_that_someone_has_is_refused),
         TEST(a_route_replaced_by_someone_stays),
         TEST(routes_beside_ours_stay),

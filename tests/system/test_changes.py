@@ -43,7 +43,8 @@ def what_someone_deletes_is_put_back(lan):
     host, session, before = up(lan)
     during = host.settle()
     for change in ("ip addr del 100.64.0.1/32 dev stile0", "ip route del 100.64.0.0/10 dev stile0",
-                   "ip -6 route flush dev stile0 proto 115", "resolvectl revert stile0"):
+                   "ip -6 route flush dev stile0 proto 115", "ip -6 addr flush dev stile0 scope global", "ip addr flush dev stile0",
+                   "resolvectl revert stile0"):
         host.check("sh", "-c", change)
         wait_until(lambda: not during.difference(host.snapshot()), f"repair of: {change}", 8)
         assert echoes(host) == "ok", change
