@@ -7,8 +7,8 @@
 #include "net/pool.h"
 
 enum {
-    QUEUE_LEN = 4096,      /* packets; windows are sized so that it never fills */
-    REVERSE_ZONES_MAX = 4, /* of one range */
+    QUEUE_LEN = 4096,       /* packets; windows are sized so that it never fills */
+    REVERSE_ZONES_MAX = 64, /* of one range: a /10 has as many */
 };
 
 struct prefix network_range(const struct broker_network *n, size_t i)

@@ -6,6 +6,8 @@
 #include "netcfg/host_resolvers.h"
 #include "netcfg/object.h"
 
+enum { REVERSE_SHOWN_MAX = 4 };
+
 struct dns_none {
     struct dns_backend base;
     struct file_watch *watch;
@@ -28,6 +30,33 @@ static void put_servers(const struct object_dns *dns, struct buf *out)
     }
 }
 
+static bool is_reverse(const char *zone)
+{
+    return str_ends(zone, ".arpa");
+}
+
+/* Of the names of addresses only a few: the others' zones would hide what matters. */
+static void put_zones(const struct object_dns *dns, struct buf *out)
+{
+    size_t reverse = 0, shown = 0;
+    for (size_t i = 0; i < dns->zone_count; i++)
+        reverse += is_reverse(dns->zones[i]) ? 1 : 0;
+    bool all = reverse <= REVERSE_SHOWN_MAX;
+    size_t count = all ? dns->zone_count : dns->zone_count - reverse;
+    for (size_t i = 0; i < dns->zone_count; i++) {
+        if (!all && is_reverse(dns->zones[i]))
+            continue;
+        shown++;
+        (void)buf_printf(out, "%s%s",
+                         shown == 1      ? ""
+                         : shown < count ? ", "
+                                         : " and ",
+                         dns->zones[i]);
+    }
+    if (count == 0)
+        (void)buf_put_str(out, "the names of your apps");
+}
+
 void dns_none_text(const struct object *o, char *ret, size_t size)
 {
     CLEANUP(buf_release) struct buf b;
@@ -35,14 +64,7 @@ void dns_none_text(const struct object *o, char *ret, size_t size)
     (void)buf_put_str(&b, "Names aren't configured (dns: none): let your resolver ask ");
     put_servers(&o->dns, &b);
     (void)buf_put_str(&b, " for ");
-    if (o->dns.zone_count == 0)
-        (void)buf_put_str(&b, "the names of your apps");
-    for (size_t i = 0; i < o->dns.zone_count; i++)
-        (void)buf_printf(&b, "%s%s",
-                         i == 0                      ? ""
-                         : i + 1 < o->dns.zone_count ? ", "
-                                                     : " and ",
-                         o->dns.zones[i]);
+    put_zones(&o->dns, &b);
     const char *text = buf_cstr(&b);
     if (text != NULL)
         (void)str_format(ret, size, "%s", text);

@@ -24,7 +24,7 @@ enum object_kind {
 
 #define OBJECT_LINK_NAME_SIZE 16
 #define OBJECT_SERVERS_MAX    2
-#define OBJECT_ZONES_MAX      64
+#define OBJECT_ZONES_MAX      160 /* a session's, and those of its addresses' names */
 #define OBJECT_ZONE_SIZE      256 /* with the NUL */
 
 #define OBJECT_DNS_SEARCH        1u /* the zones are search domains too */
@@ -71,7 +71,7 @@ struct object {
 };
 
 /* Longest bytes of any object. */
-#define OBJECT_BYTES_MAX ((size_t)20 * 1024)
+#define OBJECT_BYTES_MAX ((size_t)44 * 1024)
 
 void object_release(struct object *o);                                    /* all zero afterwards */
 MUST_CHECK int object_copy(const struct object *o, struct object *ret_o); /* ERR_NOMEM */

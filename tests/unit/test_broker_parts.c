@@ -17,6 +17,7 @@
 #include "broker/client.h"
 #include "broker/network_plan.h"
 #include "broker/registry.h"
+#include "netcfg/dns_none.h"
 #include "platform/child.h"
 #include "platform/fdpass.h"
 #include "platform/peer.h"
@@ -183,15 +184,56 @@ static size_t reverse_zones_of(uint8_t a, uint8_t b, uint32_t bits, const char *
     return count;
 }
 
-static void test_names_of_addresses_are_asked_too_where_they_are_few_zones(void **state)
+static void test_names_of_addresses_are_asked_too_where_they_arent_too_many_zones(void **state)
 {
     (void)state;
     assert_int_equal(reverse_zones_of(198, 18, 15, "18.198.in-addr.arpa"), 2);
     assert_int_equal(reverse_zones_of(10, 0, 8, "10.in-addr.arpa"), 1);
     assert_int_equal(reverse_zones_of(192, 168, 24, "0.168.192.in-addr.arpa"), 1);
     assert_int_equal(reverse_zones_of(192, 168, 22, "0.168.192.in-addr.arpa"), 4);
-    assert_int_equal(reverse_zones_of(100, 64, 10, ""), 0);
+    assert_int_equal(reverse_zones_of(100, 64, 10, "64.100.in-addr.arpa"), 64);
+    assert_int_equal(reverse_zones_of(100, 0, 9, ""), 0);
     assert_int_equal(reverse_zones_of(192, 168, 28, ""), 0);
+}
+
+static void test_more_zones_than_fit_leave_out_names_of_addresses_alone(void **state)
+{
+    (void)state;
+    struct broker_network n;
+    struct plan p;
+    network(&n, "corp.example", 7);
+    for (n.zone_count = 0; n.zone_count < BROKER_ZONES_MAX; n.zone_count++)
+        (void)str_format(n.zones[n.zone_count], BROKER_ZONE_SIZE, "z%u.example",
+                         (unsigned)n.zone_count);
+    n.range_count = 2;
+    n.ranges[0] = (struct broker_range){.addr = {100, 64, 0, 0}, .bits = 10};
+    n.ranges[1] = (struct broker_range){.addr = {10, 64, 0, 0}, .bits = 10};
+    assert_int_equal(network_plan(&n, 0, "stile0", 9, &p), 0);
+    const struct object_dns *dns = &p.objects[p.count - 1].dns;
+    assert_int_equal(dns->zone_count, OBJECT_ZONES_MAX);
+    assert_string_equal(dns->zones[BROKER_ZONES_MAX - 1], "z63.example");
+    assert_string_equal(dns->zones[BROKER_ZONES_MAX + 63], "127.100.in-addr.arpa");
+    plan_release(&p);
+}
+
+static void test_person_who_configures_dns_reads_of_zones_and_few_of_addresses(void **state)
+{
+    (void)state;
+    struct broker_network n;
+    struct plan p;
+    char text[1024];
+    network(&n, "corp.example", 7);
+    n.ranges[0] = (struct broker_range){.addr = {198, 18, 0, 0}, .bits = 15};
+    assert_int_equal(network_plan(&n, BROKER_NO_IPV6, "stile0", 9, &p), 0);
+    dns_none_text(&p.objects[p.count - 1], text, sizeof(text));
+    assert_non_null(strstr(text, " for corp.example, 18.198.in-addr.arpa and 19.198.in-addr.arpa"));
+    plan_release(&p);
+    n.ranges[0] = (struct broker_range){.addr = {100, 64, 0, 0}, .bits = 10};
+    assert_int_equal(network_plan(&n, BROKER_NO_IPV6, "stile0", 9, &p), 0);
+    dns_none_text(&p.objects[p.count - 1], text, sizeof(text));
+    assert_non_null(strstr(text, " for corp.example"));
+    assert_null(strstr(text, "arpa"));
+    plan_release(&p);
 }
 
 /* ---- who is at the other end ---- */
@@ -460,7 +502,9 @@ int main(void)
         cmocka_unit_test(test_plan_of_both_families_has_the_addresses_routes_and_zones),
         cmocka_unit_test(test_plan_of_one_family_has_nothing_of_the_other),
         cmocka_unit_test(test_plan_without_zones_sets_no_dns),
-        cmocka_unit_test(test_names_of_addresses_are_asked_too_where_they_are_few_zones),
+        cmocka_unit_test(test_names_of_addresses_are_asked_too_where_they_arent_too_many_zones),
+        cmocka_unit_test(test_more_zones_than_fit_leave_out_names_of_addresses_alone),
+        cmocka_unit_test(test_person_who_configures_dns_reads_of_zones_and_few_of_addresses),
         cmocka_unit_test(test_caller_is_known_by_what_the_kernel_says_however_it_is_held),
         cmocka_unit_test(test_caller_that_has_gone_is_nobody),
         cmocka_unit_test(test_number_that_is_used_again_is_noticed),
