@@ -11,6 +11,7 @@ struct callers {
     struct callers_config config;
     struct listener *listener; /* NULL: stopped */
     struct list list;
+    struct list partings;
     size_t count;
     size_t open; /* connections whose memory the loop still has */
     int64_t started_us;
@@ -18,6 +19,16 @@ struct callers {
     bool freed;
     void (*closed)(void *arg);
     void *closed_arg;
+};
+
+/* Descriptors of a caller's that are being closed, which may wait for a file system that is his own: not in the loop. Each
+ * counts as one of his connections. */
+struct parting {
+    struct list node;
+    struct callers *all;
+    uint32_t uid;
+    int fds[FDPASS_MAX];
+    size_t count;
 };
 
 struct caller {
@@ -40,6 +51,9 @@ void caller_send(struct caller *c, const union broker_message *m, const int *fds
 void caller_refuse(struct caller *c, uint32_t id, int err, const char *text);
 /* Frees it, later; its session is ended. Again: nothing. */
 void caller_close(struct caller *c);
+
+/* Closes what came from the caller and isn't wanted. */
+void caller_part_with(struct caller *c, const int *fds, size_t count);
 
 /* What a greeted caller asks: answers now or later. The descriptors are taken. */
 void caller_handle(struct caller *c, const union broker_message *m, int *fds, size_t fd_count);

@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "broker/caller.h"
 #include "broker/user_log.h"
-#include "platform/fdpass.h"
+#include "platform/patience.h"
 
 enum {
     CONNECTIONS_MAX = 128,
@@ -67,7 +67,7 @@ static void on_poll_closed(uv_handle_t *handle)
 {
     struct caller *c = handle->data;
     struct callers *s = c->all;
-    (void)close(c->fd);
+    patience_close(c->fd);
     peer_release(&c->peer);
     mem_free(c);
     callers_release(s);
@@ -189,20 +189,23 @@ static void on_readable(uv_poll_t *handle, int status, int events)
     struct caller *c = handle->data;
     (void)events;
     union broker_message m;
-    int fds[BROKER_START_FDS];
-    size_t fd_count = 0;
+    struct broker_fds fds = {.count = 0};
     m.header.type = 0;
+    patience_begin();
     int r = status < 0   ? loop_err(status)
-            : c->greeted ? broker_message_recv(c->fd, &m, fds, &fd_count)
+            : c->greeted ? broker_message_take(c->fd, &m, &fds)
                          : broker_message_recv_bare(c->fd, &m);
+    patience_end();
     if (r == ERR_AGAIN)
         return;
-    if (r < 0)
+    if (r < 0) {
+        caller_part_with(c, fds.fds, fds.count);
         on_receive_failed(c, r);
-    else if (c->greeted)
-        caller_handle(c, &m, fds, fd_count);
-    else
+    } else if (c->greeted) {
+        caller_handle(c, &m, fds.fds, fds.count);
+    } else {
         on_hello(c, &m);
+    }
 }
 
 static void on_silent(void *arg)
@@ -220,6 +223,8 @@ static size_t count_of(const struct callers *s, uint32_t uid)
     size_t count = 0;
     LIST_FOR_EACH (node, &s->list)
         count += LIST_ENTRY(node, struct caller, node)->peer.uid == uid ? 1 : 0;
+    LIST_FOR_EACH (node, &s->partings)
+        count += LIST_ENTRY(node, struct parting, node)->uid == uid ? 1 : 0;
     return count;
 }
 
@@ -278,7 +283,7 @@ static void on_accept(void *arg, uv_os_sock_t fd)
         turn_away(fd);
     if (r < 0) {
         peer_release(&peer);
-        (void)close(fd);
+        patience_close(fd);
     }
 }
 
@@ -293,6 +298,7 @@ int callers_new(struct loop *loop, const struct callers_config *config, struct c
     *s =
         (struct callers){.loop = loop, .config = *config, .open = 1, .started_us = clock_wall_us()};
     list_init(&s->list);
+    list_init(&s->partings);
     int r = listener_new(loop, config->fd, on_accept, s, &s->listener);
     if (r < 0) {
         mem_free(s);

@@ -261,6 +261,20 @@ int broker_message_recv_bare(int sock, union broker_message *ret_m)
     return 0;
 }
 
+int broker_message_take(int sock, union broker_message *ret_m, struct broker_fds *ret_fds)
+{
+    union broker_message m;
+    size_t len = 0;
+    memset(&m, 0, sizeof(m));
+    int r = fdpass_take(sock, &m, sizeof(m), &len, ret_fds->fds, &ret_fds->count);
+    if (r == 0)
+        r = broker_message_check(slice_of(&m, len), ret_fds->count);
+    if (r < 0)
+        return r == ERR_TOOBIG ? ERR_PROTOCOL : r;
+    *ret_m = m;
+    return 0;
+}
+
 int broker_message_recv(int sock, union broker_message *ret_m, int fds[BROKER_START_FDS],
                         size_t *ret_fd_count)
 {

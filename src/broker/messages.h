@@ -23,6 +23,7 @@
 #define STILE_BROKER_MESSAGES_H
 
 #include "base/slice.h"
+#include "platform/fdpass.h"
 
 #define BROKER_PROTOCOL       1
 #define BROKER_VERSION_SIZE   32
@@ -214,6 +215,14 @@ int broker_message_send(int sock, const union broker_message *m, const int *fds,
 
 /* One message of someone who isn't trusted yet: descriptors that come with it never reach this process. */
 int broker_message_recv_bare(int sock, union broker_message *ret_m);
+
+/* One message of a caller, with whatever descriptors came: they are the broker's to close, also those of a message that is
+ * refused. */
+struct broker_fds {
+    int fds[FDPASS_MAX];
+    size_t count;
+};
+int broker_message_take(int sock, union broker_message *ret_m, struct broker_fds *ret_fds);
 
 /* One message. fds has room for BROKER_START_FDS and is the caller's on success. ERR_AGAIN, ERR_CLOSED, ERR_PROTOCOL. */
 int broker_message_recv(int sock, union broker_message *ret_m, int fds[BROKER_START_FDS],

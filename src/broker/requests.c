@@ -72,32 +72,40 @@ static void on_ended(void *arg, bool engine_died)
 static const struct session_events session_events = {
     .on_answer = on_answer, .on_event = on_event, .on_ended = on_ended};
 
-/* Closing a file may wait for a file system, which may be the caller's own: not in this loop. */
-struct unwanted {
-    int fds[BROKER_START_FDS];
-};
+/* ---- descriptors that aren't wanted ---- */
 
-static void close_unwanted(void *arg)
+static void close_them(void *arg)
 {
-    struct unwanted *u = arg;
-    fdpass_close(u->fds, BROKER_START_FDS);
+    struct parting *p = arg;
+    fdpass_close(p->fds, p->count);
 }
 
-static void on_unwanted_closed(void *arg, int err)
+static void on_parted(void *arg, int err)
 {
+    struct parting *p = arg;
+    struct callers *s = p->all;
     if (err < 0)
-        close_unwanted(arg);
-    mem_free(arg);
+        close_them(p);
+    list_remove(&p->node);
+    mem_free(p);
+    callers_release(s);
 }
 
-static void close_elsewhere(struct caller *c, const int *fds)
+void caller_part_with(struct caller *c, const int *fds, size_t count)
 {
-    struct unwanted *u = NEW(struct unwanted);
-    if (u == NULL)
-        return; /* they stay open: there is nothing better */
-    memcpy(u->fds, fds, sizeof(u->fds));
-    if (work_start(c->all->loop, close_unwanted, on_unwanted_closed, u, NULL) < 0)
-        mem_free(u);
+    struct parting *p = count > 0 ? NEW(struct parting) : NULL;
+    if (p == NULL)
+        return; /* without memory they stay open: there is nothing better */
+    p->all = c->all;
+    p->uid = c->peer.uid;
+    p->count = count;
+    memcpy(p->fds, fds, count * sizeof(*fds));
+    if (work_start(c->all->loop, close_them, on_parted, p, NULL) < 0) {
+        mem_free(p);
+        return;
+    }
+    list_push_back(&c->all->partings, &p->node);
+    c->all->open++;
 }
 
 static bool are_channels(const int *fds)
@@ -112,12 +120,13 @@ static void handle_start(struct caller *c, const union broker_message *m, int *f
     const struct session_caller caller = {.uid = c->peer.uid, .pid = c->peer.pid};
     struct diag d = {0};
     if (!are_channels(fds)) {
-        close_elsewhere(c, fds);
+        caller_part_with(c, fds, BROKER_START_FDS);
         caller_answer_refused(c, ERR_PROTOCOL, "The engine's channels aren't sockets and a pipe");
+        caller_close(c); /* another try is another connection, of which there aren't many */
         return;
     }
     if (c->session != NULL) {
-        fdpass_close(fds, BROKER_START_FDS);
+        caller_part_with(c, fds, BROKER_START_FDS);
         caller_answer_refused(c, ERR_EXISTS, "This connection has a session already");
         return;
     }
@@ -238,17 +247,17 @@ void caller_handle(struct caller *c, const union broker_message *m, int *fds, si
         user_log(LOG_WARN, c->peer.uid,
                  "Process %u of uid %u asked what it may not, or too much at once; closing",
                  (unsigned)c->peer.pid, (unsigned)c->peer.uid);
-        fdpass_close(fds, fd_count);
+        caller_part_with(c, fds, fd_count);
         caller_close(c);
         return;
     }
     c->asked_id = m->header.id;
     c->asked_type = type;
     if (q->root_only && c->peer.uid != 0) {
-        fdpass_close(fds, fd_count);
+        caller_part_with(c, fds, fd_count);
         caller_answer_refused(c, ERR_PERM, "Only root may ask for this; use sudo");
     } else if (c->all->listener == NULL && !q->while_stopping) {
-        fdpass_close(fds, fd_count);
+        caller_part_with(c, fds, fd_count);
         caller_answer_refused(c, ERR_CLOSED, "The broker is being stopped");
     } else {
         q->handle(c, m, fds);

@@ -11,6 +11,7 @@
 #include "loop/timer.h"
 #include "netcfg/report.h"
 #include "platform/fdpass.h"
+#include "platform/patience.h"
 
 enum {
     GRACE_MS = 1500, /* for an engine, to tell how the last connections ended */
@@ -97,7 +98,9 @@ static void fill_started(const struct session *s, const struct host_outcome *o,
 static void on_timer_closed(void *arg)
 {
     struct session *s = arg;
+    patience_begin(); /* what lies in their queues goes with them */
     fdpass_close(s->fds, BROKER_START_FDS);
+    patience_end();
     mem_free(s);
 }
 
@@ -385,7 +388,9 @@ int sessions_start(struct sessions *all, const struct session_caller *caller,
     if (s == NULL) {
         int taken[BROKER_START_FDS];
         memcpy(taken, fds, sizeof(taken));
+        patience_begin();
         fdpass_close(taken, BROKER_START_FDS);
+        patience_end();
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");
     }
     *s = (struct session){.all = all,

@@ -20,6 +20,11 @@ int fdpass_send(int sock, struct slice message, const int *fds, size_t fd_count)
 int fdpass_recv(int sock, void *message, size_t size, size_t *ret_len, int *fds, size_t max_fds,
                 size_t *ret_fd_count);
 
+/* The same, of someone who isn't trusted: *ret_fd_count descriptors are the caller's whatever is returned, since closing them
+ * may wait for a file system that is his. */
+int fdpass_take(int sock, void *message, size_t size, size_t *ret_len, int fds[FDPASS_MAX],
+                size_t *ret_fd_count);
+
 /* What a descriptor of someone else is. Asks the kernel alone: looking at a file, or closing it, may wait for a file system that is
  * his. */
 enum fdpass_kind {

@@ -2,6 +2,12 @@
  * own; otherwise everything is skipped. */
 #include "broker_world.h"
 
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+
+#include "platform/patience.h"
+
 static void assert_refused(const union broker_message *m, int err, const char *text)
 {
     assert_int_equal(m->header.type, BROKER_REFUSED);
@@ -435,6 +441,89 @@ static void test_status_shows_others_to_root_alone(void **state)
     assert_true(link_goes("stile0"));
 }
 
+/* ---- descriptors that are slow to close ---- */
+
+struct lingerer {
+    int listener;
+    int far;
+    int near; /* closing the last copy of it waits for a minute: its peer doesn't read */
+};
+
+static struct lingerer lingerer_new(void)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct linger wait = {.l_onoff = 1, .l_linger = 60};
+    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    static const char block[65536];
+    socklen_t len = sizeof(addr);
+    struct lingerer l = {.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+                         .near = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    assert_int_equal(ioctl(l.near, SIOCSIFFLAGS, &lo), 0);
+    assert_int_equal(bind(l.listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    assert_int_equal(listen(l.listener, 1), 0);
+    assert_int_equal(getsockname(l.listener, (struct sockaddr *)&addr, &len), 0);
+    assert_int_equal(connect(l.near, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    l.far = accept4(l.listener, NULL, NULL, SOCK_CLOEXEC);
+    while (send(l.near, block, sizeof(block), MSG_DONTWAIT) > 0)
+        ;
+    assert_int_equal(setsockopt(l.near, SOL_SOCKET, SO_LINGER, &wait, sizeof(wait)), 0);
+    return l;
+}
+
+/* Ours isn't the last copy when it goes. */
+static void lingerer_send(struct lingerer *l, int sock, enum broker_type type, size_t size)
+{
+    union broker_message m;
+    broker_message_init(&m, type);
+    if (type == BROKER_HELLO)
+        broker_text_set(m.hello.version, sizeof(m.hello.version), STILE_VERSION);
+    assert_int_equal(fdpass_send(sock, slice_of(&m, size), &l->near, 1), 0);
+    patience_close(l->near);
+}
+
+static void lingerer_free(const struct lingerer *l)
+{
+    close(l->far);
+    close(l->listener);
+}
+
+static void assert_serves_at_once(const struct broker_world *w)
+{
+    struct timespec before, after;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    assert_serves(w);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    assert_true(after.tv_sec - before.tv_sec < 5);
+}
+
+static void test_descriptors_that_are_slow_to_close_hold_nobody_up(void **state)
+{
+    struct broker_world *w = *state;
+    union broker_message m;
+    NEED_WORLD(w);
+    world_start(w);
+    struct lingerer l[3] = {lingerer_new(), lingerer_new(), lingerer_new()};
+    int stranger = caller_connect(w, CAROL);
+    lingerer_send(&l[0], stranger, BROKER_HELLO, sizeof(m.hello));
+    assert_serves_at_once(w);
+    /* In a message that is refused, and behind one that ends the connection. */
+    int sock = caller_greet(w, ALICE, &m);
+    lingerer_send(&l[1], sock, BROKER_STATUS, sizeof(m.header));
+    assert_serves_at_once(w);
+    assert_closed(sock);
+    sock = caller_connect(w, CAROL);
+    kill((pid_t)w->broker, SIGSTOP);
+    broker_message_init(&m, BROKER_STOP);
+    assert_int_equal(broker_message_send(sock, &m, NULL, 0), 0);
+    lingerer_send(&l[2], sock, BROKER_HELLO, sizeof(m.hello));
+    kill((pid_t)w->broker, SIGCONT);
+    assert_serves_at_once(w);
+    close(sock);
+    close(stranger);
+    for (size_t i = 0; i < ARRAY_LEN(l); i++)
+        lingerer_free(&l[i]);
+}
+
 #define WORLD_TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(int argc, char **argv)
@@ -458,6 +547,7 @@ int main(int argc, char **argv)
         WORLD_TEST(test_nothing_is_done_before_hello),
         WORLD_TEST(test_caller_that_doesnt_read_is_closed),
         WORLD_TEST(test_status_shows_others_to_root_alone),
+        WORLD_TEST(test_descriptors_that_are_slow_to_close_hold_nobody_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

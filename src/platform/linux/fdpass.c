@@ -83,9 +83,10 @@ static size_t control_take(struct msghdr *msg, int fds[FDPASS_MAX])
     return count;
 }
 
-int fdpass_recv(int sock, void *message, size_t size, size_t *ret_len, int *fds, size_t max_fds,
+int fdpass_take(int sock, void *message, size_t size, size_t *ret_len, int fds[FDPASS_MAX],
                 size_t *ret_fd_count)
 {
+    *ret_fd_count = 0;
     struct iovec iov = {.iov_base = message, .iov_len = size};
     union control control;
     memset(&control, 0, sizeof(control));
@@ -99,19 +100,30 @@ int fdpass_recv(int sock, void *message, size_t size, size_t *ret_len, int *fds,
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return err_from_errno(errno);
-    int got[FDPASS_MAX];
-    size_t count = control_take(&msg, got);
-    int r = 0;
+    *ret_fd_count = control_take(&msg, fds);
     if (n == 0)
-        r = ERR_CLOSED;
-    else if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || count > max_fds)
+        return ERR_CLOSED;
+    if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+        return ERR_TOOBIG;
+    *ret_len = (size_t)n;
+    return 0;
+}
+
+int fdpass_recv(int sock, void *message, size_t size, size_t *ret_len, int *fds, size_t max_fds,
+                size_t *ret_fd_count)
+{
+    int got[FDPASS_MAX];
+    size_t count = 0;
+    size_t len = 0;
+    int r = fdpass_take(sock, message, size, &len, got, &count);
+    if (r == 0 && count > max_fds)
         r = ERR_TOOBIG;
     if (r < 0) {
         fdpass_close(got, count);
         return r;
     }
     memcpy(fds, got, count * sizeof(int));
-    *ret_len = (size_t)n;
+    *ret_len = len;
     *ret_fd_count = count;
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -132,19 +133,30 @@ static int explain_other(int process, struct diag *d)
                     path);
 }
 
+/* Of a file system that isn't ours nothing more than its number is asked: what answers there may be the caller, who doesn't. */
+static int stat_executable(int process, const struct stat *own, struct stat *ret)
+{
+    struct statx x;
+    if (statx(process, "exe", AT_STATX_DONT_SYNC, 0, &x) < 0)
+        return -1;
+    *ret = (struct stat){.st_dev = makedev(x.stx_dev_major, x.stx_dev_minor)};
+    return ret->st_dev == own->st_dev ? fstatat(process, "exe", ret, 0) : 0;
+}
+
 int peer_check_executable(const struct peer *p, struct diag *d)
 {
     struct stat own, theirs;
+    if (stat("/proc/self/exe", &own) < 0)
+        return diag_set(d, ERR_AUTH, errno, "Failed to look at the own program: %s",
+                        strerror(errno));
     int process = open_process(p->pid);
-    int seen = process >= 0 ? fstatat(process, "exe", &theirs, 0) : -1;
+    int seen = process >= 0 ? stat_executable(process, &own, &theirs) : -1;
     int code = errno;
     int r = 0;
     /* Asked last: what was read above is then of the process that connected. */
     if (seen < 0 || !still_there(p))
         r = diag_set(d, ERR_AUTH, seen < 0 ? code : 0, "Failed to look at the caller's program: %s",
                      seen < 0 ? strerror(code) : gone);
-    else if (stat("/proc/self/exe", &own) < 0)
-        r = diag_set(d, ERR_AUTH, errno, "Failed to look at the own program: %s", strerror(errno));
     else if (own.st_dev != theirs.st_dev || own.st_ino != theirs.st_ino)
         r = explain_other(process, d);
     if (process >= 0)
