@@ -184,4 +184,5 @@ if __name__ == "__main__":
     main(__file__, the_unit_serves_under_its_hardening, each_back_end_works_under_the_hardening,
          stopped_it_restores_the_host_and_started_the_session_comes_back,
          killed_it_is_started_again_and_the_session_comes_back, killed_with_its_engines_and_agents_it_restores_the_host,
-         a_wrong_policy_fails_the_unit_and_the_journal_says_where, what_was_left_is_put_back_by_a_broker_that_cant_serve, exposure_is_no_more_than_it_was, clusters=("a",), prepare=lambda lan: lan.start_nginx(WORD))
+         a_wrong_policy_fails_the_unit_and_the_journal_says_where, what_was_left_is_put_back_by_a_broker_that_cant_serve,
+         exposure_is_no_more_than_it_was, clusters=("a",), prepare=lambda lan: lan.start_nginx(WORD))

@@ -23,8 +23,8 @@ STILE = "/opt/stile/stile"
 
 class Host:
     """families: of eth0's addresses and of resolv.conf, (4,), (6,) or (4, 6). dns: who owns /etc/resolv.conf: "file", "resolved",
-    "networkmanager", "resolvconf", "openresolv". ipv6: False switches it off by sysctl, as people do. number: not another's. systemd: whether it is the host's init; stile is then installed as by
-    `make install`, and start_broker() starts its unit."""
+    "networkmanager", "resolvconf", "openresolv". ipv6: False switches it off by sysctl, as people do. number: not another's.
+    systemd: whether it is the host's init; stile is then installed as by `make install`, and start_broker() starts its unit."""
 
     def __init__(self, lan, name, number, families=(4, 6), dns="file", ipv6=True, systemd=False):
         self.lan, self.name, self.number, self.families, self.dns = lan, name, number, families, dns

@@ -3,14 +3,25 @@
 """
 
 import contextlib
+import glob
 import json
 import os
 import subprocess
 import tempfile
+import time
 
 from common.process import Skip, wait_until
 
 UNIT = "stile-broker.service"
+PREFIX = "stile-test-"
+OLD_S = 600
+
+
+def _sweep(path):
+    """What tests that were killed have left. Those that begin now are young."""
+    for old in glob.glob(os.path.join(path, PREFIX + "*")):
+        if time.time() - os.stat(old).st_mtime > OLD_S:
+            remove_group(old)
 
 
 def make_group():
@@ -21,7 +32,8 @@ def make_group():
         mounts = [line.split()[1] for line in file if line.split()[2] == "cgroup2"]
     for path in mounts:
         with contextlib.suppress(OSError):
-            group = tempfile.mkdtemp(prefix="stile-test-", dir=path)
+            _sweep(path)
+            group = tempfile.mkdtemp(prefix=PREFIX, dir=path)
             os.chmod(group, 0o755)
             return group
     raise Skip("a control group (cgroup2) can't be made here")
