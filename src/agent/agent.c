@@ -35,7 +35,7 @@ struct agent {
     struct notices notices;
     struct control_server *control;
     struct channel_setup setup;
-    char interface_name[16]; /* empty until the engine reports it */
+    char interface_name[16]; /* empty until there is one */
     struct agent_state state;
     /* The engine being served: both NULL when there is none. */
     struct application_server *server;
@@ -294,9 +294,11 @@ const struct channel_setup *agent_setup(const struct agent *a)
     return &a->setup;
 }
 
-void agent_set_network(struct agent *a, const struct channel_setup *setup)
+void agent_set_network(struct agent *a, const struct channel_setup *setup,
+                       const char *interface_name)
 {
     a->setup = *setup;
+    (void)str_format(a->interface_name, sizeof(a->interface_name), "%s", interface_name);
 }
 
 void agent_set_resolvers(struct agent *a, const struct channel_resolvers *resolvers)

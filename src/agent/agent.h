@@ -73,7 +73,8 @@ void agent_end_engine(struct agent *agent);
 const struct channel_setup *agent_setup(const struct agent *agent);
 
 /* AGENT_UP, before an engine is served: addresses, families and resolvers of the session. */
-void agent_set_network(struct agent *agent, const struct channel_setup *setup);
+void agent_set_network(struct agent *agent, const struct channel_setup *setup,
+                       const char *interface_name);
 /* AGENT_UP, at any time: other resolvers; the engine hears of them. */
 void agent_set_resolvers(struct agent *agent, const struct channel_resolvers *resolvers);
 void agent_set_state(struct agent *agent, const struct agent_state *state);

@@ -106,7 +106,7 @@ static void on_started(void *arg, const union broker_message *answer, int fd UNU
     s->applied = s->asked;
     take_started(s, &answer->started);
     session_network_setup(&s->applied, s->flags, &answer->started.resolvers, &setup);
-    agent_set_network(s->agent, &setup);
+    agent_set_network(s->agent, &setup, s->interface_name);
     if (serve(s, &d) < 0) {
         system_session_start_failed(s, &d);
         return;

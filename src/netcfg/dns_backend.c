@@ -54,6 +54,18 @@ static size_t row_of(const char *name)
     return i;
 }
 
+static int chosen_failed(const char *choice, int err, struct diag *d)
+{
+    struct diag why = {0};
+
+    if (d != NULL)
+        why = *d;
+    return diag_set(d, err, why.os_code,
+                    "Failed to set DNS through %s, which was chosen: %s. Start or install it, or "
+                    "let stile choose: dns: auto in the policy, or --dns auto",
+                    choice, why.text);
+}
+
 int dns_backend_detect(const char *choice, struct dns_backend **ret, struct diag *d)
 {
     struct dns_backend *b = NULL;
@@ -72,7 +84,7 @@ int dns_backend_detect(const char *choice, struct dns_backend **ret, struct diag
     r = probe(b, d);
     if (r < 0 && r != ERR_UNSUPPORTED) {
         dns_backend_free(b);
-        return diag_prefix(d, "Failed to set DNS through %s, which was chosen: ", choice);
+        return chosen_failed(choice, r, d);
     }
     *ret = b;
     return 0;

@@ -473,6 +473,7 @@ def in_the_background_it_goes_on_alone(lan):
     host.start_broker()
     begin = time.monotonic()
     out = host.stile("up", "--background", "--mtu", "1400")
+    assert re.search(r"stile0 .* the host$", host.stile("status").out, re.M), host.stile("status")
     assert out.status == 0 and "a.stile.test" in out.out, out
     assert "`stile down`" in out.out and "Ctrl-C" not in out.out, out
     assert time.monotonic() - begin < 8
