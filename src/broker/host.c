@@ -52,7 +52,7 @@ static enum log_level level_of(enum netcfg_what what)
 {
     if (what == NETCFG_FAILED || what == NETCFG_LEFT || what == NETCFG_NOTE)
         return LOG_WARN;
-    return what == NETCFG_REPAIRED ? LOG_INFO : LOG_DEBUG;
+    return what == NETCFG_REPAIRED || what == NETCFG_WAITS ? LOG_INFO : LOG_DEBUG;
 }
 
 static void log_report(const struct netcfg_report *r)
@@ -163,6 +163,22 @@ static void forget_network(struct host *h, uint32_t session)
 
 /* ---- apply and end ---- */
 
+/* What the person is told: how to configure DNS, or that another session's is asked first. */
+static const char *notice_of(struct request *q, const struct netcfg_report *report)
+{
+    if (str_eq(q->host->backend, "none"))
+        return q->notice;
+    for (size_t i = 0; i < report->count; i++) {
+        if (report->lines[i].what != NETCFG_WAITS)
+            continue;
+        (void)str_format(q->notice, sizeof(q->notice),
+                         "%s. Until then that one is asked first and passes on what isn't its own",
+                         report->lines[i].text);
+        return q->notice;
+    }
+    return "";
+}
+
 static void on_applied(void *arg, const struct netcfg_result *result)
 {
     struct request *q = arg;
@@ -179,8 +195,7 @@ static void on_applied(void *arg, const struct netcfg_result *result)
             fill_resolvers(h, n, &n->told);
             o.resolvers = n->told;
         }
-        if (str_eq(h->backend, "none"))
-            o.notice = q->notice;
+        o.notice = notice_of(q, &result->report);
     }
     q->done(q->arg, &o);
     mem_free(q);

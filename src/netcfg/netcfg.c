@@ -158,17 +158,11 @@ static void leave_leftovers(struct steps *steps)
 static void say_waiting(const struct netcfg *n, uint32_t session, const struct plan *plan,
                         const struct state *to, struct netcfg_report *report)
 {
-    char text[OBJECT_TEXT_SIZE];
     for (size_t i = 0; i < plan->count; i++) {
         const struct object *o = &plan->objects[i];
         const struct state_item *item = state_get(to, o);
-        if (!n->ops.kinds[o->kind]->exclusive || (item != NULL && item->session == session))
-            continue;
-        object_text(o, text);
-        netcfg_report_note(report,
-                           "The %s wait until another session ends: the way this host resolves "
-                           "names has room for one session only",
-                           text);
+        if (n->ops.kinds[o->kind]->exclusive && (item == NULL || item->session != session))
+            netcfg_report_object(report, NETCFG_WAITS, session, o, NULL);
     }
 }
 

@@ -43,7 +43,7 @@ int netcfg_recover(struct netcfg *n, struct netcfg_report *r);
  * On failure everything is as it was before, d says why: ERR_EXISTS (another session has something else at the same key, or the
  * host has), ERR_LIMIT, ERR_UNSUPPORTED, ERR_IO or ERR_PERM (the journal can't be written: disk full, read-only), or what the operation
  * said. What of the session's old plan couldn't be put back is FAILED in the report, and is tried again by netcfg_repair. What
- * couldn't be removed is FAILED too, but no failure of the call. A NOTE for each object of an exclusive kind that waits for
+ * couldn't be removed is FAILED too, but no failure of the call. A WAITS line for each object of an exclusive kind that waits for
  * another session's end. */
 int netcfg_apply(struct netcfg *n, uint32_t session, const struct plan *plan,
                  struct netcfg_report *r, struct diag *d);

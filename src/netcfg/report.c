@@ -33,6 +33,9 @@ static const struct words {
     [NETCFG_LEFT] = {"Left alone: the ", ", changed by someone else"},
     [NETCFG_FAILED] = {"Failed on the ", ""},
     [NETCFG_REPAIRED] = {"Repaired the ", ""},
+    [NETCFG_WAITS] = {"The ",
+                      " wait until another session ends: the way this host resolves names has "
+                      "room for one session only"},
 };
 
 struct netcfg_line *netcfg_report_object(struct netcfg_report *r, enum netcfg_what what,

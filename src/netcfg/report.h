@@ -12,6 +12,7 @@ enum netcfg_what {
     NETCFG_FAILED,   /* the text says why */
     NETCFG_REPAIRED, /* was missing, and is back */
     NETCFG_NOTE,     /* about no single object: the journal */
+    NETCFG_WAITS,    /* of an exclusive kind: for another session's end */
 };
 
 #define NETCFG_LINES_MAX 64

@@ -108,6 +108,9 @@ def sessions_end_in_either_order_where_one_file_serves_all(lan):
     for dns in ("file", "networkmanager", "openresolv"):
         for first in (0, 1):
             host, *sessions, before = two(lan, dns)
+            said = [session.out() + session.messages() for session in sessions]
+            assert "until another session ends" not in said[0], said[0]
+            assert "wait until another session ends" in said[1] and "passes on" in said[1], said[1]
             assert reaches(host, "alice", "echo.a.stile.test") == "ok", dns
             wait_until(lambda: reaches(host, "bob", "echo.b.stile.test") == "ok", f"bob's app through {dns}")
             assert sessions[first].stop() == 0
