@@ -2,7 +2,7 @@
 
 A test is a function that takes the world; its name, with spaces for underscores, is what it checks. It fails by raising
 (assert, Failed), and is skipped by raising Skip. The first call of run_tests() starts the same file again in new network,
-mount and process namespaces (as root; as an ordinary user in a new user namespace too): whatever a test starts dies with
+mount, process and IPC namespaces (as root; as an ordinary user in a new user namespace too): whatever a test starts dies with
 them, and what it writes goes to a tmpfs that goes with them.
 
 A world has mark_logs() and end_test(), called before and after each test, logs(), for the report of a failure, and stop().
@@ -30,7 +30,7 @@ def _skip_all(reason):
 
 
 def _namespace_flags():
-    flags = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    flags = ["--net", "--mount", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]
     return flags if os.getuid() == 0 else ["--user", "--map-root-user"] + flags
 
 
@@ -49,6 +49,11 @@ def _enter_world(file, programs, root_only):
         _skip_all(f"namespaces can't be made here: {probe.stderr.strip()}")
     os.environ["STILE_WORLD"] = "root" if os.getuid() == 0 else "user"
     os.execvp(command[0], [*command, sys.executable, file, *sys.argv[1:]])
+
+
+def _own_shared_memory():
+    """Servers that are killed leave theirs behind."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/dev/shm"], stderr=subprocess.DEVNULL, check=False)
 
 
 def _on_alarm(_signal, _frame):
@@ -87,6 +92,7 @@ def run_tests(file, tests, make_world, programs=(), root_only=False, limit_s=LIM
     """Runs the tests in order in one world. Arguments of the program: words; only tests with one of them in their names."""
     if "STILE_WORLD" not in os.environ:
         _enter_world(file, programs, root_only)
+    _own_shared_memory()
     signal.signal(signal.SIGALRM, _on_alarm)
     chosen = [t for t in tests if not sys.argv[1:] or any(word in t.__name__ for word in sys.argv[1:])]
     failed = skipped = 0
