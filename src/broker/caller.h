@@ -3,6 +3,7 @@
 #define STILE_BROKER_CALLER_H
 
 #include "broker/callers.h"
+#include "broker/log_limit.h"
 #include "loop/listener.h"
 #include "loop/timer.h"
 
@@ -15,6 +16,7 @@ struct callers {
     size_t count;
     size_t open; /* connections whose memory the loop still has */
     int64_t started_us;
+    struct log_limit log_limit;
     struct cleaning *cleaning; /* that runs; NULL: none */
     bool freed;
     void (*closed)(void *arg);

@@ -18,6 +18,15 @@ enum {
     HELLO_MS = 5000,
 };
 
+#define UID_UNKNOWN UINT32_MAX
+
+/* What callers make happen as often as they like. */
+#define refused_log(callers, level, uid, ...)                                                      \
+    do {                                                                                           \
+        if (log_limit_allows(&(callers)->log_limit, uid))                                          \
+            user_log(level, uid, __VA_ARGS__);                                                     \
+    } while (0)
+
 /* ---- sending ---- */
 
 void caller_send(struct caller *c, const union broker_message *m, const int *fds, size_t fd_count)
@@ -28,10 +37,10 @@ void caller_send(struct caller *c, const union broker_message *m, const int *fds
     if (r == 0)
         return;
     if (r != ERR_CLOSED)
-        user_log(LOG_WARN, c->peer.uid,
-                 "Failed to answer process %u of uid %u: %s; closing its connection",
-                 (unsigned)c->peer.pid, (unsigned)c->peer.uid,
-                 r == ERR_AGAIN ? "it doesn't read" : err_text(r));
+        refused_log(c->all, LOG_WARN, c->peer.uid,
+                    "Failed to answer process %u of uid %u: %s; closing its connection",
+                    (unsigned)c->peer.pid, (unsigned)c->peer.uid,
+                    r == ERR_AGAIN ? "it doesn't read" : err_text(r));
     caller_close(c);
 }
 
@@ -153,16 +162,16 @@ static void on_hello(struct caller *c, const union broker_message *m)
     struct diag d = {0};
     timer_stop(&c->timer);
     if (m->header.type != BROKER_HELLO) {
-        user_log(LOG_WARN, c->peer.uid,
-                 "Process %u of uid %u said something else than who it is; closing",
-                 (unsigned)c->peer.pid, (unsigned)c->peer.uid);
+        refused_log(c->all, LOG_WARN, c->peer.uid,
+                    "Process %u of uid %u said something else than who it is; closing",
+                    (unsigned)c->peer.pid, (unsigned)c->peer.uid);
         caller_close(c);
         return;
     }
     int r = judge(c, m, &d);
     if (r < 0) {
-        user_log(LOG_INFO, c->peer.uid, "Refused process %u of uid %u: %s", (unsigned)c->peer.pid,
-                 (unsigned)c->peer.uid, d.text);
+        refused_log(c->all, LOG_INFO, c->peer.uid, "Refused process %u of uid %u: %s",
+                    (unsigned)c->peer.pid, (unsigned)c->peer.uid, d.text);
         caller_refuse(c, m->header.id, r, d.text);
         caller_close(c);
         return;
@@ -178,9 +187,9 @@ static void on_hello(struct caller *c, const union broker_message *m)
 static void on_receive_failed(struct caller *c, int err)
 {
     if (err != ERR_CLOSED)
-        user_log(LOG_WARN, c->peer.uid,
-                 "Process %u of uid %u broke the protocol (%s); closing its connection",
-                 (unsigned)c->peer.pid, (unsigned)c->peer.uid, err_text(err));
+        refused_log(c->all, LOG_WARN, c->peer.uid,
+                    "Process %u of uid %u broke the protocol (%s); closing its connection",
+                    (unsigned)c->peer.pid, (unsigned)c->peer.uid, err_text(err));
     caller_close(c);
 }
 
@@ -211,8 +220,9 @@ static void on_readable(uv_poll_t *handle, int status, int events)
 static void on_silent(void *arg)
 {
     struct caller *c = arg;
-    user_log(LOG_INFO, c->peer.uid, "Process %u of uid %u connected and said nothing; closing",
-             (unsigned)c->peer.pid, (unsigned)c->peer.uid);
+    refused_log(c->all, LOG_INFO, c->peer.uid,
+                "Process %u of uid %u connected and said nothing; closing", (unsigned)c->peer.pid,
+                (unsigned)c->peer.uid);
     caller_close(c);
 }
 
@@ -271,10 +281,11 @@ static void on_accept(void *arg, uv_os_sock_t fd)
     struct peer peer = PEER_NONE;
     int r = peer_identify(fd, s->config.peer_hold, &peer, &d);
     if (r < 0) {
-        log_info("Refused a connection: %s", d.text);
+        if (log_limit_allows(&s->log_limit, UID_UNKNOWN))
+            log_info("Refused a connection: %s", d.text);
     } else if (!has_room(s, peer.uid)) {
-        user_log(LOG_INFO, peer.uid, "Refused process %u of uid %u: too many connections",
-                 (unsigned)peer.pid, (unsigned)peer.uid);
+        refused_log(s, LOG_INFO, peer.uid, "Refused process %u of uid %u: too many connections",
+                    (unsigned)peer.pid, (unsigned)peer.uid);
         r = ERR_LIMIT;
     } else {
         r = take(s, fd, &peer);
@@ -299,9 +310,10 @@ int callers_new(struct loop *loop, const struct callers_config *config, struct c
         (struct callers){.loop = loop, .config = *config, .open = 1, .started_us = clock_wall_us()};
     list_init(&s->list);
     list_init(&s->partings);
+    log_limit_init(&s->log_limit, loop, LOG_LIMIT_WINDOW_MS);
     int r = listener_new(loop, config->fd, on_accept, s, &s->listener);
     if (r < 0) {
-        mem_free(s);
+        log_limit_close(&s->log_limit, mem_free, s);
         return diag_set(d, r, 0, "Failed to serve the broker's socket: %s", err_text(r));
     }
     *ret = s;
@@ -314,6 +326,11 @@ void callers_stop(struct callers *s)
     s->listener = NULL;
 }
 
+static void on_limit_closed(void *arg)
+{
+    callers_release(arg);
+}
+
 void callers_free(struct callers *s, void (*closed)(void *arg), void *arg)
 {
     listener_close(s->listener);
@@ -322,5 +339,5 @@ void callers_free(struct callers *s, void (*closed)(void *arg), void *arg)
     s->freed = true;
     s->closed = closed;
     s->closed_arg = arg;
-    callers_release(s);
+    log_limit_close(&s->log_limit, on_limit_closed, s);
 }

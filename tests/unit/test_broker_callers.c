@@ -1,5 +1,6 @@
 /* Who may speak to the broker, how many, how long; and that nobody brings it to a stop. As root, in a network namespace of its
  * own; otherwise everything is skipped. */
+#include "broker/log_limit.h"
 #include "broker_world.h"
 
 #include <net/if.h>
@@ -222,6 +223,36 @@ static void test_one_more_connection_than_a_user_may_have_is_refused(void **stat
     assert_serves(w);
     for (size_t i = 1; i < ARRAY_LEN(socks); i++)
         close(socks[i]);
+}
+
+static size_t count_in_log(const struct broker_world *w, const char *text)
+{
+    static char log[256 * 1024];
+    int fd = open(w->log, O_RDONLY);
+    ssize_t n = read(fd, log, sizeof(log) - 1);
+    size_t count = 0;
+    close(fd);
+    log[n > 0 ? n : 0] = '\0';
+    for (const char *at = log; (at = strstr(at, text)) != NULL; at++)
+        count++;
+    return count;
+}
+
+static void test_refused_callers_dont_fill_the_log(void **state)
+{
+    struct broker_world *w = *state;
+    union broker_message m;
+    NEED_WORLD(w);
+    world_start(w);
+    for (int i = 0; i < 35; i++) {
+        int sock = caller_greet(w, CAROL, &m);
+        assert_refused(&m, ERR_DENIED, "allow_users");
+        close(sock);
+    }
+    assert_serves(w);
+    assert_int_equal(count_in_log(w, "Refused process"), LOG_LIMIT_LINES);
+    assert_int_equal(world_stop(w), 0);
+    assert_int_equal(count_in_log(w, "25 more connections of uid 64003 were refused"), 1);
 }
 
 /* Others fill every place; root still gets in. */
@@ -540,6 +571,7 @@ int main(int argc, char **argv)
         WORLD_TEST(test_silent_caller_is_closed_after_five_seconds),
         WORLD_TEST(test_callers_that_drop_at_once_leave_nothing_behind),
         WORLD_TEST(test_one_more_connection_than_a_user_may_have_is_refused),
+        WORLD_TEST(test_refused_callers_dont_fill_the_log),
         WORLD_TEST(test_many_users_cant_keep_root_out),
         WORLD_TEST(test_out_of_descriptors_callers_wait_without_a_busy_broker_and_are_served_later),
         WORLD_TEST(test_without_a_descriptor_to_look_with_a_caller_is_turned_away),
