@@ -55,7 +55,7 @@ static int want(struct driver *v, char *words)
     if (zones == NULL || str_copy(o.link, sizeof(o.link), link) < 0)
         return ERR_INVAL;
     o.link_index = if_nametoindex(link);
-    o.dns.flags = flags != NULL ? (uint32_t)atoll(flags) : 0;
+    o.dns.flags = flags != NULL ? (uint32_t)strtoul(flags, NULL, 10) : 0;
     o.dns.zones = mem_array(OBJECT_ZONES_MAX, OBJECT_ZONE_SIZE);
     if (o.dns.zones == NULL)
         return ERR_NOMEM;

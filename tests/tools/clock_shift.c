@@ -1,3 +1,4 @@
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library's have underscores. */
 /* For LD_PRELOAD: the wall clock of one program, CLOCK_SHIFT seconds away from the host's. */
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -36,3 +37,4 @@ int gettimeofday(struct timeval *restrict ret, void *restrict zone)
     *ret = (struct timeval){.tv_sec = now.tv_sec, .tv_usec = now.tv_nsec / 1000};
     return 0;
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

@@ -266,6 +266,7 @@ static inline void caller_hello(int sock)
 /* Waits up to 10 s. ERR_TIMEOUT. */
 static inline int caller_recv(int sock, union broker_message *m)
 {
+    memset(m, 0, sizeof(*m));
     struct pollfd p = {.fd = sock, .events = POLLIN};
     int fds[BROKER_START_FDS];
     size_t count = 0;

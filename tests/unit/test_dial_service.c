@@ -228,7 +228,7 @@ static void changed_resolvers_are_told_and_dialled(void **state)
     struct fixture *f = *state;
     union channel_message m;
     int fds[CHANNEL_FDS_MAX] = {-1};
-    struct sockaddr_in peer;
+    struct sockaddr_in peer = {0};
     socklen_t len = sizeof(peer);
     take_setup(f);
     f->setup.resolver_count = 2;
