@@ -109,7 +109,9 @@ static void input_udp(struct stack *s, const struct ip_packet *p)
         s->stats.malformed++;
         return;
     }
-    if (datagram.dst.port == DNS_PORT && names_is_dns(s->names, &p->dst))
+    /* Names are for programs of this host: whoever asks through it has another source. */
+    if (datagram.dst.port == DNS_PORT && names_is_dns(s->names, &p->dst) &&
+        names_is_tun(s->names, &p->src))
         s->events->on_dns(s->arg, &datagram);
     else if (names_in_ranges(s->names, &p->dst))
         tell_unreachable(s, p, ICMP_PORT_UNREACHABLE);

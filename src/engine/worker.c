@@ -156,10 +156,12 @@ static void on_syn(void *arg, struct tcp_flow *flow)
 {
     struct worker *w = arg;
     const struct ip_endpoint *server = tcp_flow_server(flow);
-    if (server->port == DNS_PORT && names_is_dns(w->shared->names, &server->addr))
+    if (server->port != DNS_PORT || !names_is_dns(w->shared->names, &server->addr))
+        w->ops->on_syn(w, flow);
+    else if (names_is_tun(w->shared->names, &tcp_flow_client(flow)->addr))
         dns_flow_on_syn(w, flow);
     else
-        w->ops->on_syn(w, flow);
+        tcp_refuse(flow, clock_mono_ns());
 }
 
 static void on_dns(void *arg, const struct udp_datagram *datagram)

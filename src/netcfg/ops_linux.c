@@ -1,5 +1,6 @@
 #include "netcfg/ops_linux.h"
 
+#include "base/log.h"
 #include "base/str.h"
 
 /* ---- Which link ---- */
@@ -77,6 +78,17 @@ static bool settings_are(const struct object_link *wanted, const struct rtnl_lin
            setting_is(wanted->queue_len, link->queue_len);
 }
 
+/* Nothing to undo: it is for what comes up, which is our TUN and goes with us. */
+static void confine(struct ops_linux *os, const struct rtnl_link *link)
+{
+    struct diag d = {0};
+    rtnl_link_no_own_address(os->rtnl, link->index);
+    rtnl_link_own_sources(os->rtnl, link->index);
+    if (rtnl_link_no_routers(link->name, &d) < 0)
+        log_warn("%s; an engine that was taken over could make itself the router of this host",
+                 d.text);
+}
+
 static int link_apply(void *arg, const struct object *o, const struct object *old UNUSED,
                       struct diag *d)
 {
@@ -86,9 +98,8 @@ static int link_apply(void *arg, const struct object *o, const struct object *ol
 
     if (err < 0 || settings_are(&o->settings, &link))
         return err;
-    /* Nothing to undo: it is for what comes up, which is our TUN and goes with us. */
     if (!link.up && o->settings.up)
-        rtnl_link_no_own_address(os->rtnl, link.index);
+        confine(os, &link);
     return rtnl_link_set(os->rtnl, link.index, o->settings.mtu, o->settings.queue_len,
                          link.up || o->settings.up, d);
 }

@@ -58,6 +58,14 @@ int rtnl_link_set(struct rtnl *r, uint32_t index, uint32_t mtu, uint32_t queue_l
 /* Before it comes up: the kernel gives it no link-local address, and so asks no one there for routers. Without IPv6, nothing. */
 void rtnl_link_no_own_address(struct rtnl *r, uint32_t index);
 
+/* What comes from it has an IPv4 source that is routed to it, else it is dropped (rp_filter 1): whoever has the link's other end
+ * can't pass for anyone else. */
+void rtnl_link_own_sources(struct rtnl *r, uint32_t index);
+
+/* Before it comes up: whoever has the link's other end can't become the host's router, which IPv6 lets anyone on a link offer
+ * to be. Without IPv6, nothing. By sysctl, as netlink has no word for it. */
+int rtnl_link_no_routers(const char *name, struct diag *d);
+
 /* ERR_NOTFOUND: there is none of this index. ERR_UNSUPPORTED: of a kind that can't be removed. */
 int rtnl_delete_link(struct rtnl *r, uint32_t index, struct diag *d);
 

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -10,6 +11,7 @@
 #include "base/str.h"
 #include "netcfg/rtnl_internal.h"
 
+#define LINK_ACCEPT_RA     "/proc/sys/net/ipv6/conf/%s/accept_ra"
 #define NEW_LINKS_IPV6_OFF "/proc/sys/net/ipv6/conf/default/disable_ipv6"
 
 enum { NESTED_MAX = 32 };
@@ -176,6 +178,43 @@ void rtnl_link_no_own_address(struct rtnl *r, uint32_t index)
     mnl_attr_nest_end(h, ipv6);
     mnl_attr_nest_end(h, families);
     (void)rtnl_ask(r, h, NULL, NULL, NULL);
+}
+
+void rtnl_link_own_sources(struct rtnl *r, uint32_t index)
+{
+    alignas(8) char memory[RTNL_REQUEST_SIZE];
+    struct nlmsghdr *h = rtnl_request(r, memory, RTM_NEWLINK, 0);
+    struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+
+    m->ifi_family = AF_UNSPEC;
+    m->ifi_index = (int)index;
+    struct nlattr *families = mnl_attr_nest_start(h, IFLA_AF_SPEC);
+    struct nlattr *ipv4 = mnl_attr_nest_start(h, AF_INET);
+    struct nlattr *conf = mnl_attr_nest_start(h, IFLA_INET_CONF);
+    mnl_attr_put_u32(h, IPV4_DEVCONF_RP_FILTER, 1);
+    mnl_attr_nest_end(h, conf);
+    mnl_attr_nest_end(h, ipv4);
+    mnl_attr_nest_end(h, families);
+    (void)rtnl_ask(r, h, NULL, NULL, NULL);
+}
+
+int rtnl_link_no_routers(const char *name, struct diag *d)
+{
+    char path[sizeof(LINK_ACCEPT_RA) + IF_NAMESIZE];
+    int r = strchr(name, '/') != NULL ? ERR_INVAL
+                                      : str_format(path, sizeof(path), LINK_ACCEPT_RA, name);
+    if (r < 0)
+        return diag_set(d, r, 0, "%s is no name of a network interface", name);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    int code = fd < 0 || write(fd, "0", 1) != 1 ? errno : 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return code == 0 ? 0
+                     : diag_set(d, err_from_errno(code), code,
+                                "Failed to switch off router advertisements on %s (%s): %s", name,
+                                path, strerror(code));
 }
 
 int rtnl_link_up(struct rtnl *r, unsigned index, uint32_t mtu, uint32_t queue_len, struct diag *d)

@@ -2,7 +2,9 @@
 
 #include "netcfg/rtnl.h"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 static struct rtnl *rtnl;
 static struct tun tun;
@@ -59,6 +61,33 @@ static void a_link_makes_no_address_of_its_own_if_told_so(void **state UNUSED)
     rtnl_link_no_own_address(rtnl, index);
     assert_true(network_ip_says(shown, none));
     rtnl_link_no_own_address(rtnl, 4711);
+    tun_close(&other);
+}
+
+static char first_of(const char *path)
+{
+    char c = '?';
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(read(fd, &c, 1), 1);
+    (void)close(fd);
+    return c;
+}
+
+static void the_other_end_of_a_link_can_be_told_not_to_pass_for_others_or_route(void **state UNUSED)
+{
+    struct tun other;
+    unsigned index = 0;
+
+    assert_int_equal(tun_open("stile5", 1, &other, &d), 0);
+    assert_int_equal(rtnl_link_index("stile5", &index, &d), 0);
+    rtnl_link_own_sources(rtnl, index);
+    assert_int_equal(first_of("/proc/sys/net/ipv4/conf/stile5/rp_filter"), '1');
+    assert_int_not_equal(first_of("/proc/sys/net/ipv6/conf/stile5/accept_ra"), '0');
+    assert_int_equal(rtnl_link_no_routers("stile5", &d), 0);
+    assert_int_equal(first_of("/proc/sys/net/ipv6/conf/stile5/accept_ra"), '0');
+    rtnl_link_own_sources(rtnl, 4711);
+    assert_int_equal(rtnl_link_no_routers("stile6", &d), 0);
+    assert_int_equal(rtnl_link_no_routers("../all", &d), ERR_INVAL);
     tun_close(&other);
 }
 
@@ -366,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_link_is_what_was_asked_for),
         TEST(a_link_makes_no_address_of_its_own_if_told_so),
+        TEST(the_other_end_of_a_link_can_be_told_not_to_pass_for_others_or_route),
         TEST(a_link_that_is_not_there_is_not_found),
         TEST(an_address_carries_the_tag),
         TEST(an_address_brings_no_route_of_the_kernel),

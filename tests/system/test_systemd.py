@@ -79,6 +79,7 @@ def the_unit_serves_under_its_hardening(lan):
     assert curl(host, "-4") and curl(host, "-6")
     broker_is_confined(host)
     engine_is_in_the_unit_under_a_uid_of_its_own(host)
+    assert host.check("cat", "/proc/sys/net/ipv6/conf/stile0/accept_ra") == "0\n"
     journal_has_the_log(host)
     assert host.stile("cleanup", user="root").status == 0
     assert curl(host)

@@ -99,6 +99,9 @@ def ctrl_c_puts_the_host_back(lan):
     up = host.up("alice")
     shown = host.check("ip", "-d", "link", "show", "stile0")
     assert "addrgenmode none" in shown, shown  # no address that nobody asked for
+    # Its other end can't pass for others or be the host's router.
+    assert host.check("cat", "/proc/sys/net/ipv4/conf/stile0/rp_filter") == "1\n"
+    assert host.check("cat", "/proc/sys/net/ipv6/conf/stile0/accept_ra") == "0\n"
     assert up.kill(signal.SIGINT) == 0
     host.assert_restored(before)
     assert not host.broker.engines()

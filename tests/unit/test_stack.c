@@ -187,6 +187,21 @@ static void a_question_reaches_the_dns_server_and_the_answer_its_asker(void **st
     assert_int_equal(d.src.port, 53);
 }
 
+static void a_question_from_beyond_this_host_is_not_answered(void **state)
+{
+    struct world *w = *state;
+    struct packet p, reply;
+    struct udp_datagram d = {.src = endpoint("192.0.2.1:40000"),
+                             .dst = endpoint("100.64.0.2:53"),
+                             .payload = SLICE_LIT("question")};
+    assert_int_equal(udp_write(p.bytes, sizeof(p.bytes), &d, &p.len), 0);
+    link_put(w->link, &p);
+    read_all(w);
+    assert_int_equal(w->questions, 0);
+    assert_true(link_get(w->link, &reply));
+    assert_int_equal(parsed(&reply).protocol, IP_ICMP);
+}
+
 static struct segment syn_to(struct ip_endpoint to)
 {
     return (struct segment){.src = endpoint(client), .dst = to, .seq = 1000, .flags = TCP_SYN};
@@ -289,6 +304,7 @@ int main(void)
         TEST(echo_is_answered_for_apps_and_the_dns_server_only),
         TEST(a_datagram_to_an_app_is_unreachable_at_once),
         TEST(a_question_reaches_the_dns_server_and_the_answer_its_asker),
+        TEST(a_question_from_beyond_this_host_is_not_answered),
         TEST(a_refused_syn_gets_a_reset_for_it),
         TEST(a_bad_checksum_is_dropped_unless_the_device_vouches_for_it),
         TEST(a_segment_of_an_unknown_flow_is_offered_to_other_workers_first),

@@ -143,6 +143,16 @@ static struct segment connect_dns(void)
     return s;
 }
 
+static void a_connection_to_the_dns_server_from_beyond_this_host_is_refused(void **state)
+{
+    (void)state;
+    struct segment s = {
+        .src = endpoint("192.0.2.1:40000"), .dst = endpoint("100.64.0.2:53"), .seq = 1000};
+    send_segment(0, &s, TCP_SYN, (struct slice){0});
+    struct packet p = expect(0);
+    assert_true(segment_of(&p).flags & TCP_RST);
+}
+
 /* The next segment with payload. */
 static struct segment expect_data(unsigned queue, struct packet *memory)
 {
@@ -254,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_known_name_is_answered_by_udp),
         TEST(questions_by_tcp_may_share_or_span_segments),
+        TEST(a_connection_to_the_dns_server_from_beyond_this_host_is_refused),
         TEST(the_last_answer_is_followed_by_the_end),
         TEST(a_segment_on_the_wrong_queue_finds_its_flow),
         TEST(a_segment_of_nobodys_flow_is_reset_where_it_came_from),
