@@ -4,6 +4,7 @@
 
 #include "broker/callers.h"
 #include "broker/log_limit.h"
+#include "broker/user_log.h"
 #include "loop/listener.h"
 #include "loop/timer.h"
 
@@ -47,6 +48,13 @@ struct caller {
     struct session *session;
     struct cleaning *cleaning; /* that it asked for; NULL: none, or done */
 };
+
+/* What callers make happen as often as they like. */
+#define refused_log(callers, level, uid, ...)                                                      \
+    do {                                                                                           \
+        if (log_limit_allows(&(callers)->log_limit, uid))                                          \
+            user_log(level, uid, __VA_ARGS__);                                                     \
+    } while (0)
 
 /* Sends; a caller that has gone or doesn't read is closed. */
 void caller_send(struct caller *c, const union broker_message *m, const int *fds, size_t fd_count);

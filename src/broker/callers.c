@@ -20,13 +20,6 @@ enum {
 
 #define UID_UNKNOWN UINT32_MAX
 
-/* What callers make happen as often as they like. */
-#define refused_log(callers, level, uid, ...)                                                      \
-    do {                                                                                           \
-        if (log_limit_allows(&(callers)->log_limit, uid))                                          \
-            user_log(level, uid, __VA_ARGS__);                                                     \
-    } while (0)
-
 /* ---- sending ---- */
 
 void caller_send(struct caller *c, const union broker_message *m, const int *fds, size_t fd_count)

@@ -7,10 +7,10 @@ static void tell_left_out(const struct log_limit *l)
     for (size_t i = 0; i < l->user_count; i++)
         if (l->users[i].left_out > 0)
             user_log(LOG_WARN, l->users[i].uid,
-                     "%llu more connections of uid %u were refused or closed within a minute",
+                     "%llu more connections or requests of uid %u were refused within a minute",
                      (unsigned long long)l->users[i].left_out, (unsigned)l->users[i].uid);
     if (l->others.left_out > 0)
-        log_warn("%llu more connections of other users were refused or closed within a minute",
+        log_warn("%llu more connections or requests of other users were refused within a minute",
                  (unsigned long long)l->others.left_out);
 }
 

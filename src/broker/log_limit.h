@@ -1,5 +1,5 @@
-/* How many lines about a user's refused connections go into the log: 10 a minute, and at its end one that says how many more there
- * were. Without it, a loop of refused connections would fill the journal. Users beyond the first few of a minute share one
+/* How many lines about a user's refused connections and requests go into the log: 10 a minute, and at its end one that says how many more there
+ * were. Without it, a loop of refused ones would fill the journal. Users beyond the first few of a minute share one
  * count, so that a user with many uids gains nothing.
  *
  * On a loop; allocates nothing.

@@ -112,11 +112,13 @@ static int read_file(const char *path, struct buf *text, struct diag *d)
     return r;
 }
 
-/* An entry means that someone is or will be this user, or of this group. */
+/* An entry means that someone is or will be this user, or of this group. Each is asked for by itself, as a directory may not
+ * list the users that it has; so no more than are needed. */
 static int find_engine_uids(struct policy *p, struct diag *d)
 {
-    for (uint32_t uid = p->engine_uid_first; uid <= p->engine_uid_last; uid++)
-        if (p->engine_uid_count < POLICY_UIDS_MAX && getpwuid(uid) == NULL && getgrgid(uid) == NULL)
+    for (uint32_t uid = p->engine_uid_first;
+         uid <= p->engine_uid_last && p->engine_uid_count < POLICY_UIDS_FOUND; uid++)
+        if (getpwuid(uid) == NULL && getgrgid(uid) == NULL)
             p->engine_uids[p->engine_uid_count++] = uid;
     if (p->engine_uid_count > 0)
         return 0;

@@ -17,7 +17,8 @@
 #define POLICY_USERS_MAX  256
 #define POLICY_RANGES_MAX 32
 #define POLICY_ZONES_MAX  256
-#define POLICY_UIDS_MAX   1024 /* for engines */
+#define POLICY_UIDS_MAX   1024 /* for engines, to choose from */
+#define POLICY_UIDS_FOUND 64   /* of these: more than there are sessions */
 #define POLICY_OTHERS_MAX 7    /* beside the session's user */
 
 struct policy {
@@ -35,7 +36,8 @@ struct policy {
     size_t allow_zone_count;
     char dns[BROKER_BACKEND_SIZE]; /* "auto", or the back-end to use */
     uint32_t engine_uid_first, engine_uid_last;
-    uint32_t engine_uids[POLICY_UIDS_MAX]; /* of these, those without an entry in passwd or group */
+    uint32_t engine_uids
+        [POLICY_UIDS_FOUND]; /* of these, the first without an entry in passwd or group */
     size_t engine_uid_count;
     enum log_level log;
 };

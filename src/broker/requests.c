@@ -133,8 +133,8 @@ static void handle_start(struct caller *c, const union broker_message *m, int *f
     int r = sessions_start(c->all->config.sessions, &caller, &m->start.network, fds,
                            &session_events, c, &c->session, &d);
     if (r < 0) {
-        user_log(LOG_INFO, c->peer.uid, "Refused a session of uid %u: %s", (unsigned)c->peer.uid,
-                 d.text);
+        refused_log(c->all, LOG_INFO, c->peer.uid, "Refused a session of uid %u: %s",
+                    (unsigned)c->peer.uid, d.text);
         caller_answer_refused(c, r, d.text);
     }
 }
@@ -244,9 +244,9 @@ void caller_handle(struct caller *c, const union broker_message *m, int *fds, si
     uint32_t type = m->header.type;
     const struct request *q = type < ARRAY_LEN(requests) ? &requests[type] : NULL;
     if (q == NULL || q->handle == NULL || c->asked_type != 0) {
-        user_log(LOG_WARN, c->peer.uid,
-                 "Process %u of uid %u asked what it may not, or too much at once; closing",
-                 (unsigned)c->peer.pid, (unsigned)c->peer.uid);
+        refused_log(c->all, LOG_WARN, c->peer.uid,
+                    "Process %u of uid %u asked what it may not, or too much at once; closing",
+                    (unsigned)c->peer.pid, (unsigned)c->peer.uid);
         caller_part_with(c, fds, fd_count);
         caller_close(c);
         return;

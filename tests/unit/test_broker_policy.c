@@ -194,6 +194,14 @@ static void test_uids_of_users_and_groups_are_left_to_them(void **state)
     policy_free(p);
     p = NULL;
     f = fopen(path, "w");
+    fputs("engine_uids: 500001-501000\n", f); /* so many aren't needed, and not looked for */
+    fclose(f);
+    assert_int_equal(policy_load(path, true, NULL, NULL, &p, &d), 0);
+    assert_int_equal(p->engine_uid_count, POLICY_UIDS_FOUND);
+    assert_int_equal(p->engine_uids[POLICY_UIDS_FOUND - 1], 500064);
+    policy_free(p);
+    p = NULL;
+    f = fopen(path, "w");
     fputs("engine_uids: \"65534\"\n", f);
     fclose(f);
     assert_int_equal(policy_load(path, true, NULL, NULL, &p, &d), ERR_EXISTS);

@@ -57,7 +57,7 @@ static void after_ten_lines_of_a_user_the_rest_is_counted_and_told_at_the_end(vo
     assert_int_equal(allowed(w, 1502, 3), 3);
     assert_false(said("7 more connections"));
     (void)loop_run(&w->loop); /* until the window has ended */
-    assert_true(said("7 more connections of uid 1501 "));
+    assert_true(said("7 more connections or requests of uid 1501 "));
     assert_false(said("of uid 1502 "));
     assert_int_equal(allowed(w, 1501, 4), 4);
     (void)loop_run(&w->loop);
@@ -72,7 +72,7 @@ static void many_uids_share_one_count(void **state)
         lines += allowed(w, uid, 20);
     assert_int_equal(lines, LOG_LIMIT_LINES * (LOG_LIMIT_USERS + 1));
     (void)loop_run(&w->loop);
-    assert_true(said("3670 more connections of other users "));
+    assert_true(said("3670 more connections or requests of other users "));
 }
 
 int main(void)
