@@ -93,8 +93,7 @@ static void on_profile(void *arg, const char *profile)
 static void on_change(void *arg)
 {
     struct agent *a = arg;
-    if (a->server != NULL)
-        application_server_zones_changed(a->server);
+    agent_zones_changed(a);
     /* Called while the agent is being made, too. */
     if (a->control != NULL && a->events.on_change != NULL)
         a->events.on_change(a->arg);
@@ -120,6 +119,8 @@ static void on_network_stack(void *arg, const Stile__Vnet__V1__ReportNetworkStac
 
 static const char *const mode_names[] = {[AGENT_RUN] = "run", [AGENT_UP] = "up"};
 
+static void served_zones(void *self, struct directory_zones *ret);
+
 static void status(void *arg,
                    void (*reply)(void *reply_arg, const Stile__Agent__V1__GetStatusResponse *s),
                    void *reply_arg)
@@ -138,7 +139,7 @@ static void status(void *arg,
         ranges[i] = texts[i];
     }
     if (zones != NULL) {
-        a->directory.ops->zones(a->directory.self, zones);
+        served_zones(a, zones);
         s.n_dns_zones = zones->zones.count;
         s.dns_zones = (char **)(uintptr_t)zones->zones.names;
     }
@@ -324,6 +325,35 @@ void agent_zones(struct agent *a, struct directory_zones *ret)
     a->directory.ops->zones(a->directory.self, ret);
 }
 
+/* ---- the engine's view of the directory ---- */
+
+static void served_zones(void *self, struct directory_zones *ret)
+{
+    struct agent *a = self;
+    struct name_list *zones = &ret->zones;
+    size_t kept = 0;
+    agent_zones(a, ret);
+    for (size_t i = 0; i < zones->count; i++)
+        if (a->events.serves_zone == NULL || a->events.serves_zone(a->arg, zones->names[i]))
+            zones->names[kept++] = zones->names[i];
+    zones->count = kept;
+}
+
+static int served_check(void *self, const app_key *key, struct diag *d)
+{
+    struct agent *a = self;
+    return a->directory.ops->check(a->directory.self, key, d);
+}
+
+/* Names are resolved by lookups, certificates issued by certs. */
+static const struct directory_ops served_ops = {.zones = served_zones, .check = served_check};
+
+void agent_zones_changed(struct agent *a)
+{
+    if (a->server != NULL)
+        application_server_zones_changed(a->server);
+}
+
 const struct home *agent_home(const struct agent *a)
 {
     return &a->home;
@@ -345,7 +375,7 @@ int agent_serve_engine(struct agent *a, struct stream *stream)
         return ERR_BUSY;
     a->session_over = false;
     const struct application_server_config config = {.loop = a->loop,
-                                                     .directory = a->directory,
+                                                     .directory = {&served_ops, a},
                                                      .lookups = a->lookups,
                                                      .certs = a->certs,
                                                      .connections = a->connections,

@@ -39,6 +39,8 @@ struct agent_events {
      * agent_serve_engine, never from within it. The reason is a sentence for people. */
     void (*on_engine_gone)(void *arg, const char *reason);
     /* The rest may be NULL. */
+    /* Whether the engine is to answer for this zone. NULL: for all of them. */
+    bool (*serves_zone)(void *arg, const char *zone);
     /* Log-ins, zones or ranges may be others. */
     void (*on_change)(void *arg);
     /* A connection was established or has ended: see connection_log_watch. */
@@ -75,6 +77,8 @@ const struct channel_setup *agent_setup(const struct agent *agent);
 /* AGENT_UP, before an engine is served: addresses, families and resolvers of the session. */
 void agent_set_network(struct agent *agent, const struct channel_setup *setup,
                        const char *interface_name);
+/* What serves_zone says is another. */
+void agent_zones_changed(struct agent *agent);
 /* AGENT_UP, at any time: other resolvers; the engine hears of them. */
 void agent_set_resolvers(struct agent *agent, const struct channel_resolvers *resolvers);
 void agent_set_state(struct agent *agent, const struct agent_state *state);

@@ -177,6 +177,40 @@ int session_network_choose(const struct session_network_wish *wish, const struct
     return 0;
 }
 
+bool session_network_has_zone(const struct broker_network *n, const char *zone)
+{
+    char plain[BROKER_ZONE_SIZE];
+    size_t len = strlen(zone);
+    if (len > 0 && zone[len - 1] == '.')
+        len--;
+    if (str_copy_slice(plain, sizeof(plain), slice_of(zone, len)) < 0)
+        return false;
+    for (uint32_t i = 0; i < n->zone_count; i++)
+        if (str_eq_nocase(n->zones[i], plain))
+            return true;
+    return false;
+}
+
+void session_network_keep_zones(struct broker_network *n, const struct broker_network *of)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < n->zone_count; i++) {
+        if (!session_network_has_zone(of, n->zones[i]))
+            continue;
+        if (kept != i)
+            memcpy(n->zones[kept], n->zones[i], sizeof(n->zones[kept]));
+        kept++;
+    }
+    memset(n->zones[kept], 0, (n->zone_count - kept) * sizeof(n->zones[kept]));
+    n->zone_count = kept;
+}
+
+bool session_network_same_zones(const struct broker_network *a, const struct broker_network *b)
+{
+    return a->zone_count == b->zone_count &&
+           memcmp(a->zones, b->zones, a->zone_count * sizeof(a->zones[0])) == 0;
+}
+
 size_t session_network_set_zones(struct broker_network *n, const struct name_list *zones)
 {
     size_t left_out = 0;

@@ -39,6 +39,12 @@ int session_network_choose(const struct session_network_wish *wish, const struct
                            struct broker_network *ret, char ret_why[SESSION_NETWORK_TEXT_SIZE],
                            struct diag *d);
 
+/* Whether a directory's zone is among the plan's. */
+bool session_network_has_zone(const struct broker_network *n, const char *zone);
+/* Takes out of n the zones that `of` hasn't. */
+void session_network_keep_zones(struct broker_network *n, const struct broker_network *of);
+bool session_network_same_zones(const struct broker_network *a, const struct broker_network *b);
+
 /* Returns how many don't fit. */
 size_t session_network_set_zones(struct broker_network *n, const struct name_list *zones);
 

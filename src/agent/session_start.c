@@ -132,6 +132,11 @@ static void set_zones(struct system_session *s)
                      "%zu zones are more than a session can have and are left out; choose "
                      "profiles with --profile",
                      left_out);
+    /* Until other zones are wanted, what was refused isn't asked for again. */
+    if (s->refused.zone_count > 0 && session_network_same_zones(&s->network, &s->refused))
+        session_network_keep_zones(&s->network, &s->applied);
+    else
+        s->refused.zone_count = 0;
 }
 
 void system_session_start(struct system_session *s)
@@ -219,6 +224,25 @@ void system_session_prepare(struct system_session *s)
 
 /* ---- changes ---- */
 
+/* What came and went in one plan was refused in one: what is gone goes all the same, and names in the zones that we don't get are
+ * somebody else's to answer. */
+static void on_zones_refused(struct system_session *s, const char *text)
+{
+    struct broker_network had = s->asked;
+    session_network_keep_zones(&had, &s->applied);
+    bool has_new = !session_network_same_zones(&had, &s->asked);
+    agent_notice(s->agent, "%s: %s",
+                 has_new ? "New zones are left out" : "The zones stay as they were", text);
+    if (!has_new) {
+        s->applied = s->asked; /* not asked again until they change */
+        return;
+    }
+    s->refused = s->asked;
+    s->asked = s->applied;
+    agent_zones_changed(s->agent);
+    system_session_configure(s);
+}
+
 static void on_configured(void *arg, const union broker_message *answer, int fd UNUSED)
 {
     struct system_session *s = arg;
@@ -228,8 +252,7 @@ static void on_configured(void *arg, const union broker_message *answer, int fd 
         return;
     }
     if (answer->header.type == BROKER_REFUSED) {
-        agent_notice(s->agent, "The zones stay as they were: %s", answer->refused.text);
-        s->applied = s->asked; /* not asked again until they change */
+        on_zones_refused(s, answer->refused.text);
         return;
     }
     s->applied = s->asked;
@@ -250,6 +273,7 @@ void system_session_configure(struct system_session *s)
     broker_message_init(&m, BROKER_CONFIGURE);
     m.start.network = s->network;
     s->asked = s->network;
+    agent_zones_changed(s->agent);
     int r = broker_client_request(s->client, &m, NULL, 0, on_configured, s);
     s->configuring = r == 0;
     if (r < 0)

@@ -389,7 +389,14 @@ static void tell_log_in(void *arg, const char *text)
     agent_notice(s->agent, "%s", text); /* a connection may have told the same */
 }
 
+static bool on_serves_zone(void *arg, const char *zone)
+{
+    const struct system_session *s = arg;
+    return session_network_has_zone(&s->asked, zone);
+}
+
 static const struct agent_events agent_events = {.on_engine_gone = on_engine_gone,
+                                                 .serves_zone = on_serves_zone,
                                                  .on_change = on_agent_change,
                                                  .on_connection = on_agent_connection,
                                                  .on_notice = on_agent_notice,

@@ -30,8 +30,11 @@ struct system_session {
     bool chosen;                     /* network's ranges are */
     bool offered_only;               /* the clusters' ranges aren't allowed on this host */
     struct broker_network network;   /* as wanted */
-    struct broker_network asked;     /* of the CONFIGURE under way */
-    struct broker_network applied;   /* as the broker has it */
+    struct broker_network
+        asked; /* of the request under way; else as applied. The engine serves these zones */
+    struct broker_network
+        refused; /* its zones, some of which are another user's; none: no such thing */
+    struct broker_network applied; /* as the broker has it */
     bool configuring;
     char why[SESSION_NETWORK_TEXT_SIZE];
     int pairs[PAIR_COUNT][2]; /* ours, the engine's; -1 when closed or given away */

@@ -42,7 +42,8 @@ static int check_zones(const struct broker_network *theirs, const struct broker_
                        struct diag *d)
 {
     static const char remedy[] =
-        "Wait until it ends, or use `stile run -- PROGRAM`, which needs no zone of the machine";
+        "Wait until it ends, leave this log-in out (stile up --profile), or use `stile run -- "
+        "PROGRAM`, which needs no zone of the machine";
     for (uint32_t i = 0; i < n->zone_count; i++) {
         const char *zone = n->zones[i];
         for (uint32_t k = 0; k < theirs->zone_count; k++) {

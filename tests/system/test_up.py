@@ -357,7 +357,7 @@ def a_zone_that_is_taken_is_refused_with_the_remedy(lan):
     host.log_in("bob", "b")
     bobs = host.up("bob")
     host.log_in("bob", "a")  # while it is up: what was there stays
-    wait_until(lambda: "stay as they were" in bobs.out(), "the refusal is told")
+    wait_until(lambda: "New zones are left out" in bobs.out(), "the refusal is told")
     assert echoes(host, "echo.b.stile.test", user="bob") == "hello"
 
 

@@ -77,6 +77,24 @@ def a_taken_zone_is_refused_with_the_remedy(lan):
     assert "a.stile.test" in host.stile("logs", user="bob").out
 
 
+def a_log_in_whose_zone_is_taken_changes_nothing_for_the_other(lan):
+    """Where one file serves all, the oldest session is asked for every name."""
+    host, alice, bob, _ = two(lan, dns="file")
+    host.log_in("alice", "b")
+    wait_until(lambda: "b.stile.test is taken" in alice.out() and "New zones are left out" in alice.out(), "it is told")
+    assert reaches(host, "bob", "echo.b.stile.test") == "ok"
+    assert reaches(host, "alice", "echo.a.stile.test") == "ok"
+    assert alice.status()["dns_zones"] == ["a.stile.test"], alice.status()
+    assert host.stile("logout", "--profile", "a").status == 0
+    wait_until(lambda: alice.status()["dns_zones"] == [], "a log-out is followed all the same")
+    wait_until(lambda: "0 zones now" in host.broker.messages(), "the host has no zone of it any more")
+    assert reaches(host, "bob", "echo.b.stile.test") == "ok"
+    assert bob.stop() == 0
+    host.log_in("alice", "a")
+    wait_until(lambda: sorted(alice.status()["dns_zones"]) == ["a.stile.test", "b.stile.test"], "what is free now is asked for again")
+    assert reaches(host, "alice", "echo.b.stile.test") == "ok"
+
+
 def a_zone_below_a_taken_one_is_refused_too(lan):
     cluster = lan.clusters["b"]
     host = lan.host(dns="resolved")
@@ -156,6 +174,6 @@ def users_see_their_own_sessions_only(lan):
 if __name__ == "__main__":
     main(__file__, each_has_an_engine_with_a_uid_of_its_own, each_reaches_its_own_apps_and_not_the_other_s,
          a_stranger_s_connection_is_refused_and_recorded, a_taken_zone_is_refused_with_the_remedy,
-         a_zone_below_a_taken_one_is_refused_too, sessions_end_in_either_order,
+         a_log_in_whose_zone_is_taken_changes_nothing_for_the_other, a_zone_below_a_taken_one_is_refused_too, sessions_end_in_either_order,
          sessions_end_in_either_order_where_one_file_serves_all, two_sessions_have_two_interfaces_and_ranges,
          one_user_has_one_session, who_is_not_named_is_refused_with_the_remedy, users_see_their_own_sessions_only)

@@ -225,6 +225,25 @@ static void resolvers_within_our_addresses_are_left_out_of_the_setup(void **stat
     assert_int_equal(channel_check(slice_of(&s, sizeof(s)), 0), 0);
 }
 
+static void zones_that_were_not_granted_are_taken_out(void **state UNUSED)
+{
+    static const struct name_list all = {.count = 3, .names = {"a.test", "b.test", "c.test"}};
+    static const struct name_list some = {.count = 2, .names = {"c.test", "x.test"}};
+    static struct broker_network wanted, granted, expected;
+
+    assert_int_equal(session_network_set_zones(&wanted, &all), 0);
+    assert_int_equal(session_network_set_zones(&granted, &some), 0);
+    assert_true(session_network_has_zone(&wanted, "B.Test."));
+    assert_false(session_network_has_zone(&wanted, "b.tes"));
+    assert_false(session_network_same_zones(&wanted, &granted));
+    session_network_keep_zones(&wanted, &granted);
+    assert_int_equal(wanted.zone_count, 1);
+    (void)str_format(expected.zones[0], BROKER_ZONE_SIZE, "c.test");
+    expected.zone_count = 1;
+    assert_memory_equal(&wanted, &expected, sizeof(wanted)); /* nothing is left behind the zones */
+    assert_true(session_network_same_zones(&wanted, &expected));
+}
+
 /* ---- log-ins ---- */
 
 struct fixture {
@@ -346,6 +365,7 @@ int main(void)
         cmocka_unit_test(ranges_that_cant_be_virtual_are_refused_with_the_remedy),
         cmocka_unit_test(a_resolver_set_by_hand_to_our_dns_server_is_not_in_the_way),
         cmocka_unit_test(zones_are_lower_case_without_the_last_dot_and_bounded),
+        cmocka_unit_test(zones_that_were_not_granted_are_taken_out),
         cmocka_unit_test(resolvers_within_our_addresses_are_left_out_of_the_setup),
         WITH(log_ins_that_are_there_are_no_news_but_later_ones_are),
         WITH(a_log_in_that_expires_is_told_once_and_its_renewal),
