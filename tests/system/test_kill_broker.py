@@ -8,6 +8,7 @@ usage: STILE=… KILL_AT=… test_kill_broker.py [word of a test's name]
 
 import functools
 import os
+import re
 import signal
 import subprocess
 import time
@@ -86,7 +87,7 @@ class Rig:
         if ups[0].process.poll() is not None and self.may_refuse:
             raise Over
         self._change()
-        self._until(broker, lambda: "zones now" in broker.messages(), "the other zones")
+        self._until(broker, lambda: re.search(" zones? now", broker.messages()), "the other zones")
         ups[0].process.send_signal(signal.SIGTERM)
         self._until(broker, lambda: ups[0].process.poll() is not None and not has_route(host, RANGE), "the end of up")
         self._stop(broker)
