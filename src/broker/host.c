@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "broker/network_plan.h"
 #include "net/resolv_conf.h"
+#include "netcfg/conflict.h"
 #include "netcfg/dns_none.h"
 #include "netcfg/os_linux.h"
 #include "netcfg/rtnl.h"
@@ -18,6 +19,7 @@ struct network {
     struct list node;
     uint32_t session;
     struct ip_addr dns_server; /* version 0: it serves no zones */
+    struct prefix prefix6;
     struct broker_resolvers told;
 };
 
@@ -41,6 +43,7 @@ struct request {
     uint32_t session;
     uint32_t flags; /* BROKER_NO_* of the plan */
     struct ip_addr dns_server;
+    struct prefix prefix6;
     char notice[BROKER_TEXT_SIZE];
     host_done_fn *done;
     void *arg;
@@ -149,6 +152,7 @@ static struct network *note_network(struct host *h, const struct request *q)
         list_push_back(&h->networks, &n->node);
     }
     n->dns_server = q->dns_server;
+    n->prefix6 = q->prefix6;
     return n;
 }
 
@@ -236,6 +240,29 @@ static int find_families(const char *interface_name, const struct broker_network
     return 0;
 }
 
+/* The prefix is the session's own choice, and no policy's: what the host has in it already isn't taken away. */
+static int check_prefix6(const struct host *h, const struct request *q, const char *interface_name,
+                         struct diag *d)
+{
+    struct host_view view;
+    struct conflict found;
+    const struct network *n = find_network(h, q->session);
+    if ((q->flags & BROKER_NO_IPV6) != 0 || (n != NULL && prefix_eq(&n->prefix6, &q->prefix6)))
+        return 0;
+    int r = host_view_load(&view, d);
+    if (r < 0)
+        return r;
+    const struct conflict_query query = {.view = &view, .own_link = interface_name};
+    if (conflict_find(&query, &q->prefix6, &found)) {
+        char text[PREFIX_TEXT_SIZE];
+        prefix_format(&q->prefix6, text);
+        r = diag_set(d, ERR_EXISTS, 0, "The session's IPv6 prefix %s collides with %s; try again",
+                     text, found.text);
+    }
+    host_view_release(&view);
+    return r;
+}
+
 static void fill_request(struct request *q, const struct plan *plan, const struct broker_network *n)
 {
     for (size_t i = 0; i < plan->count; i++) {
@@ -254,9 +281,15 @@ int host_apply(struct host *h, uint32_t session, const char *interface_name,
     struct request *q = NEW(struct request);
     if (q == NULL)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");
-    *q = (struct request){.host = h, .session = session, .done = done, .arg = arg};
+    *q = (struct request){.host = h,
+                          .session = session,
+                          .prefix6 = network_prefix6(network),
+                          .done = done,
+                          .arg = arg};
     plan_init(&plan);
     int r = find_families(interface_name, network, &q->flags, d);
+    if (r == 0)
+        r = check_prefix6(h, q, interface_name, d);
     if (r == 0)
         r = rtnl_link_index(interface_name, &index, d);
     if (r == 0) {

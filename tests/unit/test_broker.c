@@ -267,6 +267,44 @@ static void test_range_of_another_user_or_of_no_policy_is_refused(void **state)
     caller_close(&alice);
 }
 
+static int add_address6(const char *text)
+{
+    struct ip_addr addr;
+    struct rtnl_address a = {.bits = 64, .link_index = if_nametoindex("lo")};
+    struct rtnl *rtnl = NULL;
+    struct diag d;
+    assert_int_equal(ip_addr_parse(text, &addr), 0);
+    a.addr = addr;
+    assert_int_equal(rtnl_open(&rtnl, &d), 0);
+    int r = rtnl_new_address(rtnl, &a, &d);
+    rtnl_close(rtnl);
+    return r;
+}
+
+static void test_ipv6_prefix_in_which_the_host_is_itself_is_refused(void **state)
+{
+    struct broker_world *w = *state;
+    struct broker_network n;
+    struct world_caller alice;
+    union broker_message m;
+    NEED_WORLD(w);
+    assert_int_equal(add_address6("fdaa:bbcc:dd00:7::1"), 0);
+    world_start(w);
+    network_standard(&n, 1);
+    memcpy(n.ipv6_prefix, "\xfd\xaa\xbb\xcc\xdd\x00", sizeof(n.ipv6_prefix));
+    caller_start(w, ALICE, &n, &alice, &m);
+    assert_refused(&m, ERR_EXISTS, "IPv6 prefix");
+    caller_close(&alice);
+    /* Nor is it had later. */
+    start(w, ALICE, 1, &alice, "stile0");
+    broker_message_init(&m, BROKER_CONFIGURE);
+    m.start.network = n;
+    assert_int_equal(broker_message_send(alice.sock, &m, NULL, 0), 0);
+    assert_int_equal(caller_recv(alice.sock, &m), 0);
+    assert_refused(&m, ERR_EXISTS, "IPv6 prefix");
+    caller_close(&alice);
+}
+
 static void test_uid_that_somebody_runs_under_is_left_out(void **state)
 {
     struct broker_world *w = *state;
@@ -685,6 +723,7 @@ int main(int argc, char **argv)
         WORLD_TEST(test_a_user_has_one_session_and_another_user_his_own),
         WORLD_TEST(test_zone_of_another_user_is_refused_and_stile_run_named),
         WORLD_TEST(test_range_of_another_user_or_of_no_policy_is_refused),
+        WORLD_TEST(test_ipv6_prefix_in_which_the_host_is_itself_is_refused),
         WORLD_TEST(test_uid_that_somebody_runs_under_is_left_out),
         WORLD_TEST(test_configure_changes_the_plan_and_a_refused_one_changes_nothing),
         WORLD_TEST(test_end_of_the_connection_ends_the_session),
