@@ -10,6 +10,8 @@ struct claim {
     struct list node;
     uint32_t session;
     struct broker_network network;
+    struct broker_network next; /* while changing */
+    bool changing;
 };
 
 void registry_init(struct registry *c)
@@ -92,6 +94,13 @@ static int check_ranges(const struct broker_network *theirs, const struct broker
     return 0;
 }
 
+static int check_one(const struct broker_network *theirs, const struct broker_network *n,
+                     struct diag *d)
+{
+    int r = check_zones(theirs, n, d);
+    return r < 0 ? r : check_ranges(theirs, n, d);
+}
+
 static struct claim *find(const struct registry *c, uint32_t session)
 {
     LIST_FOR_EACH (node, &c->all) {
@@ -109,9 +118,9 @@ int registry_check(const struct registry *c, uint32_t session, const struct brok
         struct claim *claim = LIST_ENTRY(node, struct claim, node);
         if (claim->session == session)
             continue;
-        int r = check_zones(&claim->network, n, d);
-        if (r == 0)
-            r = check_ranges(&claim->network, n, d);
+        int r = check_one(&claim->network, n, d);
+        if (r == 0 && claim->changing)
+            r = check_one(&claim->next, n, d);
         if (r < 0)
             return r;
     }
@@ -134,6 +143,30 @@ int registry_set(struct registry *c, uint32_t session, const struct broker_netwo
     }
     claim->network = *n;
     return 0;
+}
+
+int registry_change(struct registry *c, uint32_t session, const struct broker_network *n,
+                    struct diag *d)
+{
+    struct claim *claim = find(c, session);
+    if (claim == NULL)
+        return registry_set(c, session, n, d);
+    int r = registry_check(c, session, n, d);
+    if (r < 0)
+        return r;
+    claim->next = *n;
+    claim->changing = true;
+    return 0;
+}
+
+void registry_settle(struct registry *c, uint32_t session, bool changed)
+{
+    struct claim *claim = find(c, session);
+    if (claim == NULL || !claim->changing)
+        return;
+    if (changed)
+        claim->network = claim->next;
+    claim->changing = false;
 }
 
 void registry_drop(struct registry *c, uint32_t session)

@@ -24,6 +24,14 @@ int registry_check(const struct registry *c, uint32_t session, const struct brok
 /* Checks, and replaces what the session had. On failure it keeps that. ERR_NOMEM. */
 int registry_set(struct registry *c, uint32_t session, const struct broker_network *n,
                  struct diag *d);
+
+/* Checks, and gives the session the new beside what it had: which of the two it will be, the host is to tell. On failure it has
+ * what it had. */
+int registry_change(struct registry *c, uint32_t session, const struct broker_network *n,
+                    struct diag *d);
+/* It was the new one, or stays the old one. */
+void registry_settle(struct registry *c, uint32_t session, bool changed);
+
 void registry_drop(struct registry *c, uint32_t session); /* has none: nothing */
 
 #endif

@@ -427,13 +427,13 @@ static void on_configured(void *arg, const struct host_outcome *o)
     struct broker_started m;
     s->state = STATE_RUNNING;
     if (o->err < 0) {
-        struct diag ignored;
-        (void)registry_set(&s->all->registry, s->id, &s->network, &ignored);
+        registry_settle(&s->all->registry, s->id, false);
         user_log(LOG_WARN, s->caller.uid, "The new plan of uid %u on %s was not applied: %s",
                  (unsigned)s->caller.uid, s->launch.name, o->d->text);
         answer(s, o->err, o->d, NULL);
     } else {
         s->network = s->wanted;
+        registry_settle(&s->all->registry, s->id, true);
         fill_started(s, o, &m);
         user_log(LOG_INFO, s->caller.uid, "Session of uid %u on %s: %u zone%s now",
                  (unsigned)s->caller.uid, s->launch.name, (unsigned)s->network.zone_count,
@@ -450,15 +450,14 @@ int session_configure(struct session *s, const struct broker_network *network, s
         return diag_set(d, ERR_BUSY, 0, "The session isn't running yet, or is ending");
     int r = policy_check(s->all->policy, network, d);
     if (r == 0)
-        r = registry_set(&s->all->registry, s->id, network, d);
+        r = registry_change(&s->all->registry, s->id, network, d);
     if (r < 0)
         return r;
     s->wanted = *network;
     s->wanted.mtu = s->network.mtu;
     r = host_apply(s->all->host, s->id, s->launch.name, &s->wanted, on_configured, s, d);
     if (r < 0) {
-        struct diag ignored;
-        (void)registry_set(&s->all->registry, s->id, &s->network, &ignored);
+        registry_settle(&s->all->registry, s->id, false);
         return r;
     }
     s->state = STATE_CONFIGURING;

@@ -75,6 +75,31 @@ static void test_zones_that_are_equal_or_hold_one_another_are_taken_others_are_f
     registry_release(&r);
 }
 
+static void test_registry_keeps_both_while_a_session_changes(void **state)
+{
+    struct registry r;
+    struct broker_network old, new;
+    struct diag d;
+    (void)state;
+    for (int changed = 0; changed < 2; changed++) {
+        registry_init(&r);
+        memset(&old, 0, sizeof(old));
+        old.zone_count = 1;
+        new = old;
+        broker_text_set(old.zones[0], sizeof(old.zones[0]), "old.example");
+        broker_text_set(new.zones[0], sizeof(new.zones[0]), "new.example");
+        old.flags = new.flags = BROKER_NO_IPV6;
+        assert_int_equal(registry_change(&r, 1, &old, &d), 0);
+        assert_int_equal(registry_change(&r, 1, &new, &d), 0);
+        assert_int_equal(registry_check(&r, 2, &old, &d), ERR_EXISTS);
+        assert_int_equal(registry_check(&r, 2, &new, &d), ERR_EXISTS);
+        registry_settle(&r, 1, changed != 0);
+        assert_int_equal(registry_check(&r, 2, &old, &d), changed ? 0 : ERR_EXISTS);
+        assert_int_equal(registry_check(&r, 2, &new, &d), changed ? ERR_EXISTS : 0);
+        registry_release(&r);
+    }
+}
+
 static void test_ranges_and_prefixes_of_two_sessions_dont_overlap(void **state)
 {
     (void)state;
@@ -498,6 +523,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_zones_that_are_equal_or_hold_one_another_are_taken_others_are_free),
+        cmocka_unit_test(test_registry_keeps_both_while_a_session_changes),
         cmocka_unit_test(test_ranges_and_prefixes_of_two_sessions_dont_overlap),
         cmocka_unit_test(test_plan_of_both_families_has_the_addresses_routes_and_zones),
         cmocka_unit_test(test_plan_of_one_family_has_nothing_of_the_other),
