@@ -435,8 +435,8 @@ static int do_same(struct run *r)
 
 static int do_says(struct run *r)
 {
-    static const char *const whats[] = {"",     "applied", "undone",   "gone",
-                                        "left", "failed",  "repaired", "note"};
+    static const char *const whats[] = {"",       "applied",  "undone", "gone", "left",
+                                        "failed", "repaired", "note",   "waits"};
     const char *text = rest(r, 2);
     for (size_t i = 0; i < r->report.count; i++) {
         const struct netcfg_line *line = &r->report.lines[i];

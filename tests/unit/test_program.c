@@ -55,6 +55,10 @@ static void it_gets_no_descriptor_of_ours(void **state)
     buf_release(&out);
 }
 
+/* 1 to 31. Two of the others are the C library's own: whoever started the test may have left them ignored, and no program can
+ * change that. */
+#define STANDARD_SIGNALS 0x7fffffffull
+
 static void signals_are_as_for_any_program(void **state)
 {
     (void)state;
@@ -64,11 +68,15 @@ static void signals_are_as_for_any_program(void **state)
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &old);
     signal(SIGPIPE, SIG_IGN);
-    int err = run("grep -E 'Sig(Blk|Ign)' /proc/self/status", "", 5000, NULL, &out, &code, NULL);
+    int err = run("sed -nE 's/^Sig(Blk|Ign):\\t//p' /proc/self/status", "", 5000, NULL, &out, &code,
+                  NULL);
     signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_SETMASK, &old, NULL);
     assert_int_equal(err, 0);
-    assert_string_equal(buf_cstr(&out), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    char *rest;
+    assert_int_equal(strtoull(buf_cstr(&out), &rest, 16) & STANDARD_SIGNALS, 0);
+    assert_int_equal(strtoull(rest, &rest, 16) & STANDARD_SIGNALS, 0);
+    assert_string_equal(rest, "\n");
     buf_release(&out);
 }
 
