@@ -38,8 +38,11 @@ class Driver:
 
     def ask(self, *words, seconds=20):
         """What it answers; Failed with "error NAME: text"."""
-        self.process.stdin.write(" ".join(words) + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(" ".join(words) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # killed before it could read this: its end is its answer
         answer = self.answers.get(timeout=seconds)
         if not answer.startswith("ok"):
             raise Failed(answer)
