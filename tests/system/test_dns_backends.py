@@ -11,7 +11,7 @@ import subprocess
 from lib import daemons
 from lib.harness import main
 from lib.lan import DIR
-from common.process import Failed, Skip, wait_until
+from common.process import Failed, Skip, alive, wait_until
 
 APP = "echo.a.stile.test"
 OUTSIDE = "198.51.100.77"
@@ -213,6 +213,7 @@ def kill_all(host, up):
                 pass
     host.broker.process.wait()
     up.process.wait()
+    wait_until(lambda: not any(alive(pid) for pid in pids), "the ends")
 
 
 def after_a_reboot_the_file_comes_back(lan):
