@@ -15,12 +15,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP(nm_link_release) struct nm_link nm;
     CLEANUP(buf_release) struct buf again;
 
-    if (size < 1)
-        return 0;
-    struct slice bytes = slice_of(data + 1, size - 1);
     resolved_link_init(&resolved);
     nm_link_init(&nm);
     buf_init(&again, 1024 * 1024);
+    if (size < 1)
+        return 0;
+    struct slice bytes = slice_of(data + 1, size - 1);
     if (data[0] == 'r' && resolved_link_decode(bytes, &resolved) == 0)
         check(resolved_link_encode(&resolved, &again), &again, bytes);
     if (data[0] == 'n' && nm_link_decode(bytes, &nm) == 0)
