@@ -1,0 +1,71 @@
+/* An endpoint: the network of a container, whose policies are listed and changed. One implementation per system
+ * (linux: a network namespace and nftables; windows: an HNS endpoint), chosen by the build.
+ *
+ * The policies are kept by the kernel (on Windows by HNS), never in a file of ours. Every change is all or nothing. Calls block for
+ * as long as the system takes (Linux: `nft` runs, at most ENDPOINT_TIMEOUT_MS; another writer of the same endpoint is waited
+ * for). One thread at a time per endpoint; different endpoints in different threads don't disturb each other, nor the
+ * caller's own namespaces.
+ */
+#ifndef STILE_POLICY_ENDPOINT_H
+#define STILE_POLICY_ENDPOINT_H
+
+#include "policy/l4_policy.h"
+
+#define ENDPOINT_TIMEOUT_MS 30000
+#define ENDPOINT_NAME_SIZE  512
+
+struct endpoint;
+
+enum endpoint_flags {
+    ENDPOINT_HOST = 1, /* the host's own network is meant: without this it is refused */
+};
+
+/* Linux names: a path ("/run/netns/blue"); "blue" for /run/netns/blue; "pid:1234" or "pid:1234@START" for the network of a process
+ * (START: its start time in clock ticks, field 22 of /proc/PID/stat: another process with this number is refused). Windows: a GUID,
+ * with or without braces.
+ * The namespace is held from here to endpoint_close. ERR_NOTFOUND, ERR_PERM, ERR_DENIED (the host's own), ERR_EXPIRED (the process has ended, or
+ * is another one), ERR_INVAL (not a network namespace), ERR_VERSION (HNS or nft too old, with the one found), ERR_UNSUPPORTED. */
+int endpoint_open(const char *name, unsigned flags, struct endpoint **ret, struct diag *d);
+void endpoint_close(struct endpoint *e); /* NULL does nothing */
+void endpoint_closep(struct endpoint **e);
+const char *endpoint_name(const struct endpoint *e);
+
+/* How a change is made, and what became of it. */
+struct endpoint_change {
+    bool dry_run; /* in: nothing is changed; `sent` is what would be sent */
+    struct buf
+        sent; /* out: Linux: the JSON document for `nft -j -f -`; Windows: the settings of HcnModifyEndpoint, one per line.
+                      * Empty: nothing need be changed */
+    struct buf
+        notes; /* out: for people, a line each: what else is done (routes for UDP), what had drifted */
+    size_t added, removed, unchanged; /* out: policies */
+    bool drifted;                     /* out, reconcile: something was not as it should be */
+};
+
+void endpoint_change_init(struct endpoint_change *c);
+void endpoint_change_release(struct endpoint_change *c);
+
+/* In the order of evaluation. No policies: an empty list, no error. */
+int endpoint_list(struct endpoint *e, struct l4_policies *ret, struct diag *d);
+
+/* Policies that are there already stay (unchanged). The result as a whole must pass l4_check. */
+int endpoint_add(struct endpoint *e, const struct l4_policies *more, struct endpoint_change *c,
+                 struct diag *d);
+/* Exactly these. ERR_NOTFOUND if one isn't there: then nothing is removed. */
+int endpoint_remove(struct endpoint *e, const struct l4_policies *those, struct endpoint_change *c,
+                    struct diag *d);
+/* Afterwards exactly these policies are there, and what carries them is as it should be. When all is so already, nothing is
+ * written. */
+int endpoint_apply(struct endpoint *e, const struct l4_policies *wanted, struct endpoint_change *c,
+                   struct diag *d);
+/* Repairs what somebody changed by hand: `wanted`, or NULL for the policies that the kernel remembers. notes say what. */
+int endpoint_reconcile(struct endpoint *e, const struct l4_policies *wanted,
+                       struct endpoint_change *c, struct diag *d);
+/* No trace is left, a block neither. */
+int endpoint_clear(struct endpoint *e, struct endpoint_change *c, struct diag *d);
+
+/* Linux: nothing enters or leaves but over loopback, until policies are applied or cleared: for a container whose policies can't be applied.
+ * ERR_UNSUPPORTED on Windows. */
+int endpoint_block(struct endpoint *e, struct diag *d);
+
+#endif

@@ -1,0 +1,24 @@
+/* Whether a system can do what policies ask for, and whether they make sense. Pure.
+ *
+ * Windows (HNS 13.2): TCP, IPv4, one policy (one proxy) per endpoint, a SID as loop guard, no port ranges. Linux: a loop guard by uid,
+ * gid or cgroup for every outbound direction. Everywhere: at least one proxy port, no inbound exception of the proxy's own port…
+ */
+#ifndef STILE_POLICY_L4_CHECK_H
+#define STILE_POLICY_L4_CHECK_H
+
+#include "policy/l4_policy.h"
+
+enum l4_system { L4_LINUX, L4_WINDOWS };
+
+/* The one this program runs on. */
+enum l4_system l4_system_here(void);
+
+/* All policies of one endpoint together. ERR_UNSUPPORTED (a limit of the system, by name), ERR_INVAL (makes no sense), with which
+ * policy and what to do. */
+int l4_check(const struct l4_policies *l, enum l4_system system, struct diag *d);
+/* A pair of which one names the other's problem, for `validate`: all problems, not the first alone. Returns how many. */
+typedef void l4_problem_fn(void *arg, size_t policy, const char *text);
+size_t l4_check_all(const struct l4_policies *l, enum l4_system system, l4_problem_fn *on_problem,
+                    void *arg);
+
+#endif

@@ -1,0 +1,31 @@
+/* A set of TCP or UDP ports: sorted ranges that neither touch nor overlap. Plain memory. Pure.
+ */
+#ifndef STILE_POLICY_PORT_SET_H
+#define STILE_POLICY_PORT_SET_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define PORT_SET_MAX 64 /* ranges */
+
+struct port_range {
+    uint16_t first, last; /* host order, both included; first ≤ last; never 0 */
+};
+
+struct port_set {
+    size_t count; /* 0: as a filter every port, as an exception none */
+    struct port_range ranges[PORT_SET_MAX];
+};
+
+/* "80", "8000-8100". ERR_LIMIT over PORT_SET_MAX; ERR_FORMAT with a text that names the port and what a port may be (1 to
+ * 65535). The set is unchanged then. */
+int port_set_add(struct port_set *s, const char *range, struct diag *d);
+/* The same for a comma-separated list; spaces around the commas are allowed. */
+int port_set_add_list(struct port_set *s, const char *list, struct diag *d);
+bool port_set_contains(const struct port_set *s, uint16_t port);
+bool port_set_eq(const struct port_set *a, const struct port_set *b);
+void port_range_format(struct port_range r, char text[12]); /* "80" or "8000-8100" */
+/* "80,443,8000-8100" */
+int port_set_format(const struct port_set *s, struct buf *ret);
+
+#endif

@@ -1,0 +1,52 @@
+/* A container runtime that is asked and listened to without blocking: what the watch is written against.
+ *
+ * Events come from CRI's GetContainerEvents where the runtime has it (containerd 1.7, CRI-O), else from containerd's own event stream
+ * (containerd.services.events.v1, with the namespace k8s.io). An event only says "look again at this container": state is always read anew.
+ */
+#ifndef STILE_POLICY_RUNTIME_H
+#define STILE_POLICY_RUNTIME_H
+
+#include "base/err.h"
+#include "loop/loop.h"
+#include "policy/endpoint.h"
+
+struct runtime;
+
+#define RUNTIME_LABELS_MAX 64
+#define RUNTIME_ID_SIZE    129
+
+struct runtime_label {
+    const char *key, *value;
+};
+
+/* Borrowed for the length of the callback. */
+struct runtime_container {
+    const char *id;
+    const char *sandbox_id; /* "" if it has none */
+    const char *name;       /* "pod/container" for people */
+    bool running;
+    bool host_network;
+    int pid;                                         /* 0: none */
+    const char *network_path;                        /* of its network namespace; "" not known */
+    struct runtime_label labels[RUNTIME_LABELS_MAX]; /* its own and its sandbox's */
+    size_t label_count;
+    struct runtime_label annotations[RUNTIME_LABELS_MAX];
+    size_t annotation_count;
+};
+
+struct runtime_events {
+    /* Once after runtime_start and after each reconnection, for every running container; then for those that start. */
+    void (*on_container)(void *arg, const struct runtime_container *c);
+    void (*on_listed)(void *arg);               /* all that were there have been told */
+    void (*on_gone)(void *arg, const char *id); /* it ended */
+    void (*on_state)(
+        void *arg, bool connected,
+        const char *text); /* text for people; it reconnects by itself, with back-off */
+};
+
+/* endpoint as in lookup.h; NULL: the first that is there. Copies events. */
+int runtime_start(struct loop *loop, const char *endpoint, const struct runtime_events *events,
+                  void *arg, struct runtime **ret, struct diag *d);
+void runtime_free(struct runtime *r); /* NULL does nothing; no event after this */
+
+#endif
