@@ -1,15 +1,19 @@
 #!/bin/bash
-# usage: scripts/test-daemons.sh            prints the directory that holds the trees
-#        scripts/test-daemons.sh --cached   the same, but fetches nothing: fails when they are not all there
+# usage: scripts/test-daemons.sh [TREE...]            prints the directory that holds the trees
+#        scripts/test-daemons.sh --cached [TREE...]   the same, but fetches nothing: fails when these (or all) are not there
 #
-# The DNS daemons of the tests, from Debian's packages, extracted and NEVER installed: they conflict with each other, and their
-# maintainer scripts would start daemons and rewrite this machine's /etc/resolv.conf.
+# The daemons of the tests, from Debian's packages, extracted and NEVER installed: they conflict with each other, and their
+# maintainer scripts would start daemons, rewrite this machine's /etc/resolv.conf, and change its networks.
 #
 #   DIR/resolved/          systemd-resolved, with its own libsystemd-shared
 #   DIR/networkmanager/    network-manager, with the libraries it needs
 #   DIR/resolvconf/        Debian's resolvconf
 #   DIR/openresolv/        openresolv
 #   DIR/openssh/           openssh-server: the server of a test, for ssh
+#   DIR/containerd/        containerd with its CRI, and runc
+#   DIR/podman/            podman, conmon, crun, netavark, aardvark-dns, with the libraries they need and their configuration
+#   DIR/cni/               containernetworking-plugins (usr/lib/cni)
+#   DIR/busybox/           a static busybox, for images
 #
 # DIR is $STILE_CACHE/daemons, else ~/.cache/stile/daemons. Each tree is a root directory of merged-/usr form: usr/ and etc/ (and
 # var/), with lib, bin and sbin moved below usr. So a test, in a mount namespace of its own, lays a whole one over the machine's:
@@ -25,7 +29,7 @@ set -euo pipefail
 
 # Raised when the lists below, or how trees are made, change: old caches are then made anew.
 LAYOUT=1
-TREES=(resolved networkmanager resolvconf openresolv openssh)
+TREES=(resolved networkmanager resolvconf openresolv openssh containerd podman cni busybox)
 
 packages() {
     case $1 in
@@ -34,6 +38,13 @@ packages() {
         echo network-manager libnm0 libndp0 libmm-glib0 libbluetooth3 libnewt0.52 libteamdctl0 libcurl3-gnutls libpsl5 libjansson4
         ;;
     openssh) echo openssh-server openssh-sftp-server libwrap0 ;;
+    containerd) echo containerd runc ;;
+    podman)
+        echo podman conmon crun netavark aardvark-dns catatonit golang-github-containers-common golang-github-containers-image \
+            libgpgme11 libassuan0 libsubid4 libyajl2
+        ;;
+    cni) echo containernetworking-plugins ;;
+    busybox) echo busybox-static ;;
     *) echo "$1" ;;
     esac
 }
@@ -44,16 +55,25 @@ programs() {
     resolved) echo usr/lib/systemd/systemd-resolved usr/bin/resolvectl ;;
     networkmanager) echo usr/sbin/NetworkManager usr/bin/nmcli ;;
     openssh) echo usr/sbin/sshd ;;
+    containerd) echo usr/bin/containerd usr/bin/containerd-shim-runc-v2 usr/bin/ctr usr/sbin/runc ;;
+    podman) echo usr/bin/podman usr/bin/conmon usr/bin/crun usr/lib/podman/netavark ;;
+    cni) echo usr/lib/cni/bridge usr/lib/cni/loopback usr/lib/cni/host-local ;;
+    busybox) echo usr/bin/busybox ;;
     *) echo usr/sbin/resolvconf ;;
     esac
 }
 
 dir=${STILE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stile}/daemons
 
+is_there() {
+    [ "$(cat "$dir/$1/.layout" 2>/dev/null)" = "$LAYOUT" ]
+}
+
+# complete TREE...
 complete() {
     local tree
-    for tree in "${TREES[@]}"; do
-        [ "$(cat "$dir/$tree/.layout" 2>/dev/null)" = "$LAYOUT" ] || return 1
+    for tree; do
+        is_there "$tree" || return 1
     done
 }
 
@@ -99,7 +119,7 @@ merge_usr() {
 # Every program and its libraries load here.
 check_tree() {
     local program missing libs
-    libs=$(find "$1/usr/lib" -maxdepth 2 -name '*.so*' -printf '%h\n' | sort -u | paste -sd:)
+    libs=$([ ! -d "$1/usr/lib" ] || find "$1/usr/lib" -maxdepth 2 -name '*.so*' -printf '%h\n' | sort -u | paste -sd:)
     for program in $(programs "$2"); do
         [ -x "$1/$program" ] || fail "the packages of '$2' have no $program"
         missing=$({ LD_LIBRARY_PATH=$libs ldd "$1/$program" 2>/dev/null || true; } | awk '/not found/ { print $1 }')
@@ -123,21 +143,23 @@ make_tree() {
 }
 
 main() {
-    if complete; then
+    local cached='' tree wanted
+    [ "${1:-}" != --cached ] || { cached=1; shift; }
+    wanted=("${@:-${TREES[@]}}")
+    if complete "${wanted[@]}"; then
         echo "$dir"
         return 0
     fi
-    [ "${1:-}${STILE_NO_BOOTSTRAP:+--cached}" = "" ] ||
-        fail "the DNS daemons of the tests are not in $dir; run scripts/test-daemons.sh${STILE_NO_BOOTSTRAP:+ without STILE_NO_BOOTSTRAP}"
+    [ "$cached${STILE_NO_BOOTSTRAP:+1}" = "" ] ||
+        fail "the daemons of the tests (${wanted[*]}) are not all in $dir; run scripts/test-daemons.sh${STILE_NO_BOOTSTRAP:+ without STILE_NO_BOOTSTRAP}"
     command -v apt-get >/dev/null || fail "this is no Debian system: the daemons can't be fetched"
     mkdir -p "$dir"
     exec 9>"$dir.lock"
     flock 9
     work=$(mktemp -d "$dir/.new.XXXXXX")
     trap 'rm -rf "$work"' EXIT
-    local tree
-    for tree in "${TREES[@]}"; do
-        [ "$(cat "$dir/$tree/.layout" 2>/dev/null)" = "$LAYOUT" ] || make_tree "$tree"
+    for tree in "${wanted[@]}"; do
+        is_there "$tree" || make_tree "$tree"
     done
     echo "$dir"
 }

@@ -37,8 +37,8 @@ interface-name=eth0
 
 
 @functools.lru_cache
-def _daemons_dir():
-    done = subprocess.run([SCRIPT, "--cached"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+def _daemons_dir(*names):
+    done = subprocess.run([SCRIPT, "--cached", *names], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise Skip(done.stderr.strip())
     return done.stdout.strip()
@@ -47,7 +47,7 @@ def _daemons_dir():
 def trees(dns):
     """The root directories to lay over the machine's for this owner of resolv.conf. Skip if they aren't here."""
     names = TREES[dns]
-    return [os.path.join(_daemons_dir(), name) for name in names] if names else []
+    return [os.path.join(_daemons_dir(*names), name) for name in names] if names else []
 
 
 def start(host, dns):
