@@ -20,6 +20,10 @@ enum endpoint_flags {
     ENDPOINT_HOST = 1, /* the host's own network is meant: without this it is refused */
 };
 
+/* What the policies of this system stand on: "nft 1.0.6", "HNS 13.2", whether or not that is new enough. ERR_NOTFOUND: there is none. */
+#define ENDPOINT_SYSTEM_SIZE 64
+int endpoint_system(char ret[ENDPOINT_SYSTEM_SIZE], struct diag *d);
+
 /* Linux names: a path ("/run/netns/blue"); "blue" for /run/netns/blue; "pid:1234" or "pid:1234@START" for the network of a process
  * (START: its start time in clock ticks, field 22 of /proc/PID/stat: another process with this number is refused). Windows: a GUID,
  * with or without braces.
