@@ -47,6 +47,14 @@ struct runtime_events {
 /* endpoint as in lookup.h; NULL: the first that is there. Copies events. */
 int runtime_start(struct loop *loop, const char *endpoint, const struct runtime_events *events,
                   void *arg, struct runtime **ret, struct diag *d);
-void runtime_free(struct runtime *r); /* NULL does nothing; no event after this */
+void runtime_free(struct runtime *r); /* NULL does nothing; no event, and no answer, after this */
+
+/* One container, asked for now: whether what was told of it still holds, once something that could be reused meanwhile (its pid, a path)
+ * has been opened. The answer comes once, from the loop: 0 (running or not stands in c), ERR_NOTFOUND (there is none any more; c is NULL,
+ * as with every error), ERR_CLOSED (the connection was lost, or there is none: what runs is told anew once there is), ERR_TIMEOUT. id of a
+ * container, or of a sandbox. Several may be under way. ERR_NOMEM: no answer comes. */
+typedef void runtime_answer_fn(void *arg, int err, const struct runtime_container *c,
+                               const struct diag *d);
+int runtime_ask(struct runtime *r, const char *id, runtime_answer_fn *answer, void *arg);
 
 #endif
