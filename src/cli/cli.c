@@ -3,6 +3,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "cli/output.h"
+
+#define CLI_TEXT_SIZE 2048
+
 const char *cli_arg(const struct cli *cli, size_t index)
 {
     return index < cli->options.arg_count ? cli->options.args[index] : NULL;
@@ -23,13 +27,16 @@ uint64_t cli_number(const struct cli *cli, const char *name, uint64_t otherwise)
     return options_number(&cli->options, name, otherwise);
 }
 
-static void print_name(const struct cli *cli)
+static void print(const struct cli *cli, const char *fmt, va_list args)
 {
+    char text[CLI_TEXT_SIZE];
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    output_tame(text, true);
     fflush(stdout);
     if (cli->command != NULL)
-        fprintf(stderr, "stile %s: ", cli->command->name);
+        fprintf(stderr, "%s %s: %s\n", command_program(cli->command), cli->command->name, text);
     else
-        fputs("stile: ", stderr);
+        fprintf(stderr, "stile: %s\n", text);
 }
 
 int cli_fail(const struct cli *cli, const struct diag *d)
@@ -39,25 +46,30 @@ int cli_fail(const struct cli *cli, const struct diag *d)
 
 int cli_fail_text(const struct cli *cli, const char *fmt, ...)
 {
-    print_name(cli);
     va_list args;
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    print(cli, fmt, args);
     va_end(args);
-    fputc('\n', stderr);
     return CLI_FAILED;
+}
+
+void cli_note(const struct cli *cli, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    print(cli, fmt, args);
+    va_end(args);
 }
 
 int cli_usage(const struct cli *cli, const char *fmt, ...)
 {
-    print_name(cli);
     va_list args;
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    print(cli, fmt, args);
     va_end(args);
     if (cli->command != NULL)
-        fprintf(stderr, "\nSee `stile help %s`.\n", cli->command->name);
+        fprintf(stderr, "See `%s help %s`.\n", command_program(cli->command), cli->command->name);
     else
-        fputs("\nSee `stile help`.\n", stderr);
+        fputs("See `stile help`.\n", stderr);
     return CLI_USAGE;
 }

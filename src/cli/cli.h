@@ -19,6 +19,7 @@ struct cli;
 
 struct command {
     const char *name;      /* words separated by one space: "gateway user add" */
+    const char *program;   /* whose command it is; NULL: "stile" */
     const char *group;     /* heading in `stile help`: "Using apps", "Gateway", "More" */
     const char *summary;   /* one line, without the full stop */
     const char *arguments; /* "APP", "[--] CMD [ARG…]"; NULL: none */
@@ -40,6 +41,11 @@ struct cli {
     bool verbose;
 };
 
+static inline const char *command_program(const struct command *c)
+{
+    return c->program != NULL ? c->program : "stile";
+}
+
 /* Arguments that are not options. NULL past the last. */
 const char *cli_arg(const struct cli *cli, size_t index);
 
@@ -48,10 +54,11 @@ const char *cli_text(const struct cli *cli, const char *name);
 bool cli_flag(const struct cli *cli, const char *name);
 uint64_t cli_number(const struct cli *cli, const char *name, uint64_t otherwise);
 
-/* Print "stile NAME: text" to standard error. Return CLI_FAILED and CLI_USAGE (with a hint where
- * help is). */
+/* Print "stile NAME: text" to standard error, with '?' for bytes that would steer the terminal. Return CLI_FAILED and CLI_USAGE (with a
+ * hint where help is). */
 int cli_fail(const struct cli *cli, const struct diag *d);
 PRINTF_LIKE(2, 3) int cli_fail_text(const struct cli *cli, const char *fmt, ...);
+PRINTF_LIKE(2, 3) void cli_note(const struct cli *cli, const char *fmt, ...); /* no failure */
 PRINTF_LIKE(2, 3) int cli_usage(const struct cli *cli, const char *fmt, ...);
 
 /* All commands, ended by NULL. Defined in main.c. */

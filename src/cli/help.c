@@ -97,8 +97,8 @@ void help_overview(FILE *out)
 
 void help_command(FILE *out, const struct command *c)
 {
-    fprintf(out, "Usage: stile %s [OPTION…]%s%s\n\n", c->name, c->arguments != NULL ? " " : "",
-            c->arguments != NULL ? c->arguments : "");
+    fprintf(out, "Usage: %s %s [OPTION…]%s%s\n\n", command_program(c), c->name,
+            c->arguments != NULL ? " " : "", c->arguments != NULL ? c->arguments : "");
     fprintf(out, "%s.\n", c->summary);
     if (c->description != NULL)
         fprintf(out, "\n%s\n", c->description);

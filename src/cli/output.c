@@ -16,6 +16,26 @@ int output_json(const struct cli *cli, json_t *value)
     return CLI_OK;
 }
 
+static bool steers(uint32_t c, bool keep_lines)
+{
+    return c < 0x20 ? c != '\n' || !keep_lines : c >= 0x7f && c < 0xa0;
+}
+
+void output_tame(char *text, bool keep_lines)
+{
+    struct slice left = slice_str(text);
+    while (left.len > 0) {
+        uint32_t c = 0;
+        size_t len = str_utf8_first(left, &c);
+        bool bad = len == 0 || steers(c, keep_lines);
+        len = MAX(len, 1);
+        for (size_t i = 0; bad && i < len; i++)
+            text[i] = '?';
+        text += len;
+        left = slice_from(left, len);
+    }
+}
+
 void output_bytes(uint64_t bytes, char text[OUTPUT_BYTES_SIZE])
 {
     static const char units[] = "kMGTP";
@@ -55,9 +75,8 @@ void table_rows_release(struct table_rows *t)
 static char *copy_cell(const char *text)
 {
     char *copy = mem_strdup(text);
-    for (char *c = copy; c != NULL && *c != '\0'; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
+    if (copy != NULL)
+        output_tame(copy, false);
     return copy;
 }
 

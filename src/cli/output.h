@@ -10,6 +10,10 @@
  * made) fails. Returns an exit status. */
 int output_json(const struct cli *cli, json_t *value);
 
+/* What would steer a terminal becomes '?': control characters, also C1 as UTF-8, and what isn't UTF-8. Line breaks too unless
+ * keep_lines. In place. */
+void output_tame(char *text, bool keep_lines);
+
 /* 1234567 → "1.2M" */
 #define OUTPUT_BYTES_SIZE 16
 void output_bytes(uint64_t bytes, char text[OUTPUT_BYTES_SIZE]);
