@@ -12,30 +12,33 @@
 
 struct runtime;
 
-#define RUNTIME_LABELS_MAX 64
-#define RUNTIME_ID_SIZE    129
+#define RUNTIME_ID_SIZE 129
 
 struct runtime_label {
     const char *key, *value;
 };
 
-/* Borrowed for the length of the callback. */
+/* Borrowed for the length of the callback. A sandbox is told too, as a container whose id is its sandbox_id: its network is there
+ * before its first container, and stays between them. */
 struct runtime_container {
     const char *id;
     const char *sandbox_id; /* "" if it has none */
-    const char *name;       /* "pod/container" for people */
-    bool running;
+    const char *name;       /* "namespace/pod/container", "namespace/pod", for people */
+    bool running;           /* sandbox: ready */
     bool host_network;
-    int pid;                                         /* 0: none */
-    const char *network_path;                        /* of its network namespace; "" not known */
-    struct runtime_label labels[RUNTIME_LABELS_MAX]; /* its own and its sandbox's */
+    int pid; /* 0: none */
+    /* A name for endpoint_open: the path of its network namespace, or "pid:PID@START"; "" not known. Windows: the namespace's GUID. */
+    const char *network_path;
+    const struct runtime_label
+        *labels; /* its own, then its sandbox's; of two with the same key its own alone */
     size_t label_count;
-    struct runtime_label annotations[RUNTIME_LABELS_MAX];
+    const struct runtime_label *annotations;
     size_t annotation_count;
 };
 
 struct runtime_events {
-    /* Once after runtime_start and after each reconnection, for every running container; then for those that start. */
+    /* Once after runtime_start and after each reconnection, for every running container (and ready sandbox); then for those that start.
+     * A sandbox comes before its containers. */
     void (*on_container)(void *arg, const struct runtime_container *c);
     void (*on_listed)(void *arg);               /* all that were there have been told */
     void (*on_gone)(void *arg, const char *id); /* it ended */
