@@ -61,7 +61,7 @@ PRINTF_LIKE(2, 3) int cli_fail_text(const struct cli *cli, const char *fmt, ...)
 PRINTF_LIKE(2, 3) void cli_note(const struct cli *cli, const char *fmt, ...); /* no failure */
 PRINTF_LIKE(2, 3) int cli_usage(const struct cli *cli, const char *fmt, ...);
 
-/* All commands, ended by NULL. Defined in main.c. */
+/* All commands, ended by NULL. Defined in main.c (Windows: main_windows.c). */
 extern const struct command *const cli_commands[];
 
 #endif

@@ -1,4 +1,5 @@
-/* The commands, one per file of the same name. Each also needs its row in main.c. */
+/* The commands, one per file of the same name. Each also needs its row in main.c, and in
+ * main_windows.c if it is portable. */
 #ifndef STILE_CLI_COMMANDS_H
 #define STILE_CLI_COMMANDS_H
 

@@ -1,0 +1,66 @@
+/* stile.exe: the commands that Windows has, and its own way to the arguments (UTF-8 inside, UTF-16 only here). */
+#include <fcntl.h>
+#include <io.h>
+#include <stdio.h>
+#include <windows.h>
+
+#include <shellapi.h>
+
+#include "base/mem.h"
+#include "cli/command_line.h"
+#include "cli/commands.h"
+
+/* In the order of `stile help`; commands of one group stand together. One row each. */
+/* clang-format off */
+const struct command *const cli_commands[] = {
+    &command_version,
+    &command_help,
+    NULL,
+};
+/* clang-format on */
+
+/* Other names under which the program may be started. */
+static const struct program programs[] = {
+    {NULL, NULL},
+};
+
+/* New memory, or NULL. A lone surrogate, which has no UTF-8, fails. */
+static char *utf8_of(const wchar_t *text)
+{
+    int size = WideCharToMultiByte(CP_UTF8, WC_ERR_INVALID_CHARS, text, -1, NULL, 0, NULL, NULL);
+    char *out = size > 0 ? mem_alloc((size_t)size) : NULL;
+    if (out != NULL)
+        (void)WideCharToMultiByte(CP_UTF8, WC_ERR_INVALID_CHARS, text, -1, out, size, NULL, NULL);
+    return out;
+}
+
+/* They live as long as the process. */
+static char **arguments(int *ret_argc)
+{
+    int argc = 0;
+    wchar_t **wide = CommandLineToArgvW(GetCommandLineW(), &argc);
+    char **argv = wide != NULL ? mem_array((size_t)argc + 1, sizeof(char *)) : NULL;
+    for (int i = 0; argv != NULL && i < argc; i++) {
+        argv[i] = utf8_of(wide[i]);
+        if (argv[i] == NULL)
+            return NULL;
+    }
+    LocalFree((void *)wide);
+    *ret_argc = argc;
+    return argv;
+}
+
+int main(void)
+{
+    int argc = 0;
+    /* What is printed is the same on every system: JSON that goes to a file has no carriage returns. */
+    _setmode(_fileno(stdout), _O_BINARY);
+    _setmode(_fileno(stderr), _O_BINARY);
+    SetConsoleOutputCP(CP_UTF8);
+    char **argv = arguments(&argc);
+    if (argv == NULL) {
+        fputs("stile: Failed to read the command line; is it Unicode text?\n", stderr);
+        return CLI_USAGE;
+    }
+    return command_line_main(programs, argc, argv);
+}
