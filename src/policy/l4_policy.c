@@ -1,0 +1,171 @@
+#include "policy/l4_policy.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+void l4_policy_init(struct l4_policy *p)
+{
+    *p = (struct l4_policy){.protocols = L4_TCP, .udp = L4_UDP_TPROXY};
+}
+
+static bool direction_eq(const struct l4_direction *a, const struct l4_direction *b)
+{
+    return a->proxy_port == b->proxy_port &&
+           port_set_eq(&a->port_exceptions, &b->port_exceptions) &&
+           prefix_set_eq(&a->address_exceptions, &b->address_exceptions);
+}
+
+static bool guard_eq(const struct l4_guard *a, const struct l4_guard *b)
+{
+    return a->has_uid == b->has_uid && (!a->has_uid || a->uid == b->uid) &&
+           a->has_gid == b->has_gid && (!a->has_gid || a->gid == b->gid) &&
+           str_eq(a->user_sid, b->user_sid) && str_eq(a->cgroup, b->cgroup);
+}
+
+bool l4_policy_eq(const struct l4_policy *a, const struct l4_policy *b)
+{
+    return a->priority == b->priority && a->protocols == b->protocols && a->udp == b->udp &&
+           direction_eq(&a->inbound, &b->inbound) && direction_eq(&a->outbound, &b->outbound) &&
+           port_set_eq(&a->local_ports, &b->local_ports) &&
+           port_set_eq(&a->remote_ports, &b->remote_ports) &&
+           prefix_set_eq(&a->local_addresses, &b->local_addresses) &&
+           prefix_set_eq(&a->remote_addresses, &b->remote_addresses) &&
+           guard_eq(&a->guard, &b->guard);
+}
+
+void l4_policies_init(struct l4_policies *l)
+{
+    *l = (struct l4_policies){0};
+}
+
+void l4_policies_release(struct l4_policies *l)
+{
+    mem_free(l->items);
+    l4_policies_init(l);
+}
+
+static int grow(struct l4_policies *l)
+{
+    size_t size = l->size > 0 ? l->size * 2 : 4;
+    struct l4_policy *items = mem_resize(l->items, size, sizeof(*items));
+
+    if (items == NULL)
+        return ERR_NOMEM;
+    l->items = items;
+    l->size = size;
+    return 0;
+}
+
+int l4_policies_add(struct l4_policies *l, const struct l4_policy *p)
+{
+    if (l->count == L4_POLICIES_MAX)
+        return ERR_LIMIT;
+    if (l->count == l->size && grow(l) < 0)
+        return ERR_NOMEM;
+    l->items[l->count++] = *p;
+    return 0;
+}
+
+int l4_policies_copy(const struct l4_policies *l, struct l4_policies *ret)
+{
+    struct l4_policies copy = {.count = l->count, .size = l->count};
+
+    if (l->count > 0) {
+        copy.items = mem_array(l->count, sizeof(copy.items[0]));
+        if (copy.items == NULL)
+            return ERR_NOMEM;
+        memcpy(copy.items, l->items, l->count * sizeof(copy.items[0]));
+    }
+    *ret = copy;
+    return 0;
+}
+
+bool l4_policies_find(const struct l4_policies *l, const struct l4_policy *p, size_t *ret_index)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        if (l4_policy_eq(&l->items[i], p)) {
+            *ret_index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void l4_policies_remove_at(struct l4_policies *l, size_t index)
+{
+    memmove(&l->items[index], &l->items[index + 1], (l->count - index - 1) * sizeof(l->items[0]));
+    l->count--;
+}
+
+/* Indices of the policies in the order of evaluation: the policies themselves are large, and a list is short. */
+struct order {
+    uint16_t at[L4_POLICIES_MAX];
+};
+
+static_assert(L4_POLICIES_MAX <= UINT16_MAX, "an index fits");
+
+static void merge(const struct l4_policies *l, const uint16_t *from, uint16_t *to, size_t start,
+                  size_t middle, size_t end)
+{
+    size_t left = start, right = middle;
+
+    for (size_t i = start; i < end; i++) {
+        bool take_left = left < middle && (right == end || l->items[from[left]].priority <=
+                                                               l->items[from[right]].priority);
+        to[i] = from[take_left ? left++ : right++];
+    }
+}
+
+/* A merge sort from below: stable, and it needs no memory. */
+static void find_order(const struct l4_policies *l, struct order *ret)
+{
+    uint16_t spare[L4_POLICIES_MAX];
+
+    for (size_t i = 0; i < l->count; i++)
+        ret->at[i] = (uint16_t)i;
+    for (size_t width = 1; width < l->count; width *= 2) {
+        for (size_t i = 0; i < l->count; i += 2 * width)
+            merge(l, ret->at, spare, i, MIN(i + width, l->count), MIN(i + 2 * width, l->count));
+        memcpy(ret->at, spare, l->count * sizeof(spare[0]));
+    }
+}
+
+void l4_policies_sort(struct l4_policies *l)
+{
+    struct order order;
+
+    find_order(l, &order);
+    /* Along each cycle of the permutation; a place that is done names itself. */
+    for (size_t start = 0; start < l->count; start++) {
+        if (order.at[start] == start)
+            continue;
+        struct l4_policy first = l->items[start];
+        size_t to = start;
+        while (order.at[to] != start) {
+            size_t from = order.at[to];
+            l->items[to] = l->items[from];
+            order.at[to] = (uint16_t)to;
+            to = from;
+        }
+        l->items[to] = first;
+        order.at[to] = (uint16_t)to;
+    }
+}
+
+bool l4_policies_eq(const struct l4_policies *a, const struct l4_policies *b)
+{
+    struct order in_a, in_b;
+
+    if (a->count != b->count)
+        return false;
+    find_order(a, &in_a);
+    find_order(b, &in_b);
+    for (size_t i = 0; i < a->count; i++) {
+        if (!l4_policy_eq(&a->items[in_a.at[i]], &b->items[in_b.at[i]]))
+            return false;
+    }
+    return true;
+}
