@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "loop/pipe.h"
 #include "loop/socket_sys.h"
 
 #define PARTS_PER_SEND 32
@@ -383,19 +384,43 @@ static int open_handle(struct socket_stream *s, uv_os_sock_t fd)
     return 0;
 }
 
-int socket_stream_new(struct loop *loop, uv_os_sock_t fd, struct stream **ret)
+static struct socket_stream *new_stream(struct loop *loop)
 {
     struct socket_stream *s = NEW(struct socket_stream);
     if (s == NULL)
-        return ERR_NOMEM;
+        return NULL;
     s->base.ops = &socket_ops;
     s->loop = loop;
     buf_init(&s->sending, STREAM_QUEUE_MAX);
     buf_init(&s->waiting, STREAM_QUEUE_MAX);
     defer_init(&s->late, run_late, s);
+    return s;
+}
+
+int socket_stream_new(struct loop *loop, uv_os_sock_t fd, struct stream **ret)
+{
+    struct socket_stream *s = new_stream(loop);
+    if (s == NULL)
+        return ERR_NOMEM;
     int r = open_handle(s, fd);
     if (r < 0)
         return r;
+    *ret = &s->base;
+    return 0;
+}
+
+int pipe_stream_new(struct loop *loop, uv_pipe_t **ret_pipe, struct stream **ret)
+{
+    struct socket_stream *s = new_stream(loop);
+    if (s == NULL)
+        return ERR_NOMEM;
+    int r = uv_pipe_init(&loop->uv, &s->uv.pipe, 0);
+    if (r < 0) {
+        mem_free(s);
+        return loop_err(r);
+    }
+    s->uv.handle.data = s;
+    *ret_pipe = &s->uv.pipe;
     *ret = &s->base;
     return 0;
 }
