@@ -1,0 +1,118 @@
+#include "cli/policy_change.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/output.h"
+#include "cli/policy_options.h"
+
+void policy_change_count(size_t n, char text[POLICY_COUNT_SIZE])
+{
+    (void)str_format(text, POLICY_COUNT_SIZE, "%zu %s", n, n == 1 ? "policy" : "policies");
+}
+
+/* Each line of text, without its end, as a string. */
+static json_t *lines_json(const char *text)
+{
+    json_t *list = json_array();
+    while (*text != '\0') {
+        size_t len = strcspn(text, "\n");
+        if (len > 0)
+            (void)json_array_append_new(list, json_stringn_nocheck(text, len));
+        text += len + (text[len] != '\0');
+    }
+    return list;
+}
+
+/* The documents that were to be sent, one after the other. */
+static json_t *documents_json(struct slice sent)
+{
+    json_t *list = json_array();
+    while (sent.len > 0) {
+        json_error_t error;
+        json_t *one = json_loadb((const char *)sent.data, sent.len, JSON_DISABLE_EOF_CHECK, &error);
+        if (one == NULL)
+            break;
+        (void)json_array_append_new(list, one);
+        sent = slice_from(sent, (size_t)error.position);
+    }
+    return list;
+}
+
+static int show_json(const struct cli *cli, const char *endpoint, struct endpoint_change *c,
+                     const char *notes)
+{
+    json_t *o = json_pack("{s:s, s:b, s:I, s:I, s:I, s:b, s:o}", "endpoint", endpoint, "dry_run",
+                          (int)c->dry_run, "added", (json_int_t)c->added, "removed",
+                          (json_int_t)c->removed, "unchanged", (json_int_t)c->unchanged, "drifted",
+                          (int)c->drifted, "notes", lines_json(notes));
+    if (o != NULL && c->dry_run)
+        (void)json_object_set_new(o, "sent", documents_json(buf_slice(&c->sent)));
+    return output_json(cli, o);
+}
+
+/* Exactly what would be sent on standard output, all else on standard error. */
+static void show_dry(const struct policy_change *change, const struct endpoint_change *c,
+                     const char *notes)
+{
+    struct slice sent = buf_slice(&c->sent);
+    change->tell(stderr, c);
+    fputs(notes, stderr);
+    (void)fwrite(sent.data, 1, sent.len, stdout);
+    if (sent.len > 0 && sent.data[sent.len - 1] != '\n')
+        putchar('\n');
+}
+
+int policy_change_show(const struct cli *cli, const struct policy_change *change,
+                       const char *endpoint, struct endpoint_change *c)
+{
+    char *notes = buf_steal_cstr(&c->notes);
+    int status = CLI_OK;
+    if (notes == NULL)
+        return cli_fail_text(cli, "Out of memory");
+    output_tame(notes, true);
+    if (cli->json) {
+        status = show_json(cli, endpoint, c, notes);
+    } else if (c->dry_run) {
+        show_dry(change, c, notes);
+    } else {
+        change->tell(stdout, c);
+        fputs(notes, stdout);
+    }
+    mem_free(notes);
+    return status;
+}
+
+int policy_change_run(const struct cli *cli, const struct policy_change *change, struct endpoint *e,
+                      const struct l4_policies *policies)
+{
+    struct endpoint_change c;
+    struct diag d = {0};
+    endpoint_change_init(&c);
+    c.dry_run = cli_flag(cli, "dry-run");
+    int status = change->make(e, policies, &c, &d) < 0
+                     ? cli_fail(cli, &d)
+                     : policy_change_show(cli, change, endpoint_name(e), &c);
+    endpoint_change_release(&c);
+    return status;
+}
+
+int policy_change_given(const struct cli *cli, const struct policy_change *change)
+{
+    struct l4_policies given;
+    int status = policy_options_gather(cli, &given);
+    if (status != CLI_OK)
+        return status;
+    if (given.count == 0 && cli_text(cli, "file") == NULL) {
+        status =
+            cli_usage(cli, "No policy is given: give its options (--port and others), or --file");
+    } else {
+        policy_options_note(cli, &given);
+        CLEANUP(endpoint_closep) struct endpoint *e = policy_endpoint_open(cli, &status);
+        if (e != NULL)
+            status = policy_change_run(cli, change, e, &given);
+    }
+    l4_policies_release(&given);
+    return status;
+}

@@ -1,0 +1,72 @@
+/* stile policy list: the policies of an endpoint. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/policy_endpoint.h"
+#include "cli/policy_view.h"
+#include "policy/l4_json.h"
+
+static int show(const struct cli *cli, const char *endpoint, const struct l4_policies *l)
+{
+    if (cli->json)
+        return output_json(cli, l4_json_policies(l));
+    if (l->count == 0)
+        printf("%s has no policies.\n", endpoint);
+    int r = 0;
+    struct buf text;
+    buf_init(&text, POLICY_VIEW_MAX);
+    for (size_t i = 0; r == 0 && i < l->count; i++) {
+        buf_clear(&text);
+        r = policy_view_policy(&l->items[i], i + 1, &text);
+        char *shown = r == 0 ? buf_steal_cstr(&text) : NULL;
+        if (shown == NULL)
+            break;
+        output_tame(shown, true);
+        fputs(shown, stdout);
+        mem_free(shown);
+    }
+    buf_release(&text);
+    return r < 0 ? cli_fail_text(cli, "%s", err_text(r)) : CLI_OK;
+}
+
+static int run_list(struct cli *cli)
+{
+    struct diag d = {0};
+    struct l4_policies l;
+    int status = CLI_OK;
+    CLEANUP(endpoint_closep) struct endpoint *e = policy_endpoint_open(cli, &status);
+    if (e == NULL)
+        return status;
+    l4_policies_init(&l);
+    status = endpoint_list(e, &l, &d) < 0 ? cli_fail(cli, &d) : show(cli, endpoint_name(e), &l);
+    l4_policies_release(&l);
+    return status;
+}
+
+static const struct option options[] = {
+    POLICY_HOST_OPTION,
+    {.name = NULL},
+};
+
+const struct command command_policy_list = {
+    .name = "policy list",
+    .group = "Container policies",
+    .summary = "Show the policies of an endpoint",
+    .arguments = "ENDPOINT",
+    .min_args = 1,
+    .max_args = 1,
+    .description = POLICY_ENDPOINT_HELP "\n"
+                                        "They are read from the system, in the order in which they "
+                                        "are asked. What --json prints is HNS's form, "
+                                        "which --file of\n"
+                                        "the other commands reads.\n"
+                                        "\n"
+                                        "Examples:\n"
+                                        "  stile policy list /run/netns/blue\n"
+                                        "  stile policy list blue --json >policies.json",
+    .options = options,
+    .shows_json = true,
+    .run = run_list,
+};

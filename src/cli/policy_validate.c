@@ -1,0 +1,122 @@
+/* stile policy validate: everything that is wrong with policies, without an endpoint. */
+#include <stdio.h>
+
+#include "base/str.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/policy_options.h"
+#include "policy/l4_check.h"
+
+struct validation {
+    const struct cli *cli;
+    const char *system;          /* that is being looked at */
+    json_t *problems, *warnings; /* owned; for --json */
+    size_t count;                /* of problems */
+};
+
+static const char *system_name(enum l4_system system)
+{
+    return system == L4_WINDOWS ? "windows" : "linux";
+}
+
+static void on_problem(void *arg, size_t policy, const char *text)
+{
+    struct validation *v = arg;
+    v->count++;
+    if (v->cli->json)
+        (void)json_array_append_new(v->problems,
+                                    json_pack("{s:I, s:s, s:s}", "policy", (json_int_t)policy + 1,
+                                              "system", v->system, "text", text));
+    else
+        cli_note(v->cli, "%s: policy %zu: %s", v->system, policy + 1, text);
+}
+
+static void on_warning(void *arg, size_t policy, const char *text)
+{
+    struct validation *v = arg;
+    if (v->cli->json)
+        (void)json_array_append_new(
+            v->warnings, json_pack("{s:I, s:s}", "policy", (json_int_t)policy + 1, "text", text));
+    else
+        cli_note(v->cli, "warning: policy %zu: %s", policy + 1, text);
+}
+
+static void check(struct validation *v, const struct l4_policies *l, enum l4_system system)
+{
+    v->system = system_name(system);
+    (void)l4_check_all(l, system, on_problem, v);
+}
+
+static void check_systems(struct validation *v, const struct l4_policies *l)
+{
+    const char *system = cli_text(v->cli, "system");
+    if (system == NULL)
+        system = system_name(l4_system_here());
+    if (!str_eq(system, "windows"))
+        check(v, l, L4_LINUX);
+    if (!str_eq(system, "linux"))
+        check(v, l, L4_WINDOWS);
+    policy_options_warn(l, on_warning, v);
+}
+
+static int show(struct validation *v, const struct l4_policies *l)
+{
+    int status = v->count > 0 ? CLI_FAILED : CLI_OK;
+    if (v->cli->json) {
+        int shown = output_json(v->cli, json_pack("{s:b, s:I, s:O, s:O}", "ok", v->count == 0,
+                                                  "policies", (json_int_t)l->count, "problems",
+                                                  v->problems, "warnings", v->warnings));
+        return status != CLI_OK ? status : shown;
+    }
+    if (status == CLI_OK)
+        printf("%zu %s good.\n", l->count, l->count == 1 ? "policy is" : "policies are");
+    return status;
+}
+
+static int run_validate(struct cli *cli)
+{
+    struct l4_policies l;
+    int status = policy_options_gather(cli, &l);
+    if (status != CLI_OK)
+        return status;
+    struct validation v = {.cli = cli, .problems = json_array(), .warnings = json_array()};
+    if (l.count == 0 && cli_text(cli, "file") == NULL) {
+        status =
+            cli_usage(cli, "No policy is given: give its options (--port and others), or --file");
+    } else {
+        check_systems(&v, &l);
+        status = show(&v, &l);
+    }
+    json_decref(v.problems);
+    json_decref(v.warnings);
+    l4_policies_release(&l);
+    return status;
+}
+
+static const struct option options[] = {
+    POLICY_SETTING_OPTIONS,
+    POLICY_FILE_OPTION,
+    {.name = "system",
+     .kind = OPTION_CHOICE,
+     .value_name = "linux|windows|both",
+     .help = "Which must be able to do it (the one this runs on)"},
+    {.name = NULL},
+};
+
+const struct command command_policy_validate = {
+    .name = "policy validate",
+    .group = "Container policies",
+    .summary = "Say what is wrong with policies, without an endpoint",
+    .description = "All problems are said, each with its policy's number. Warnings are of what "
+                   "works but is perhaps not "
+                   "meant.\n"
+                   "\n"
+                   "The exit status is 1 when there is a problem.\n"
+                   "\n"
+                   "Examples:\n"
+                   "  stile policy validate --file policies.json --system both\n"
+                   "  stile policy validate --port 8000 --usersid system --system windows",
+    .options = options,
+    .shows_json = true,
+    .run = run_validate,
+};
