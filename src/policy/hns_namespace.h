@@ -24,5 +24,8 @@ struct hns_namespace {
 
 /* ERR_FORMAT, ERR_LIMIT. Resources of other types are passed over. */
 int hns_namespace_parse(struct slice json, struct hns_namespace *ret, struct diag *d);
+/* Whether its endpoints may be given policies. ERR_DENIED: it is the host's own, and allow_host is false. ERR_UNSUPPORTED: a Hyper-V
+ * container's, whatever is allowed. */
+int hns_namespace_check(const struct hns_namespace *n, bool allow_host, struct diag *d);
 
 #endif

@@ -1,0 +1,48 @@
+#include "policy/hns_json.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+void hns_json_unrefp(json_t **value)
+{
+    json_decref(*value);
+}
+
+int hns_json_read(struct slice text, const char *what, json_t **ret, struct diag *d)
+{
+    json_error_t error = {0};
+    if (text.len > HNS_JSON_MAX)
+        return diag_set(d, ERR_TOOBIG, 0, "%s from HNS have %zu bytes; at most %zu are read", what,
+                        text.len, HNS_JSON_MAX);
+    json_t *value = json_loadb((const char *)text.data, text.len, 0, &error);
+    if (value == NULL)
+        return diag_set(d, ERR_FORMAT, 0, "%s from HNS are not JSON: line %d, column %d: %s", what,
+                        error.line, error.column, error.text);
+    if (!json_is_object(value)) {
+        json_decref(value);
+        return diag_set(d, ERR_FORMAT, 0, "%s from HNS are not a JSON object", what);
+    }
+    *ret = value;
+    return 0;
+}
+
+bool hns_json_is(const json_t *value, const char *text)
+{
+    return json_is_string(value) && str_eq(json_string_value(value), text);
+}
+
+char *hns_json_write(const json_t *value)
+{
+    /* 17 digits bring back every double; jansson's own allocator need not be ours. */
+    size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(17);
+    size_t size = json_dumpb(value, NULL, 0, flags);
+    char *text = size > 0 ? mem_alloc(size + 1) : NULL;
+    if (text == NULL)
+        return NULL;
+    if (json_dumpb(value, text, size, flags) != size) {
+        mem_free(text);
+        return NULL;
+    }
+    text[size] = '\0';
+    return text;
+}

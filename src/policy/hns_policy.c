@@ -1,0 +1,84 @@
+#include "policy/hns_policy.h"
+
+#include "policy/hns_json.h"
+#include "policy/l4_json.h"
+
+/* HNS's schema: a member is a value, or an object of such. */
+struct member {
+    const char *name;
+    const struct member *members; /* ended by a NULL name; NULL: a value */
+};
+
+static const struct member filter_members[] = {
+    {"Protocols", NULL},  {"LocalAddresses", NULL}, {"RemoteAddresses", NULL},
+    {"LocalPorts", NULL}, {"RemotePorts", NULL},    {"Priority", NULL},
+    {NULL, NULL}};
+static const struct member exception_members[] = {
+    {"IpAddressExceptions", NULL}, {"PortExceptions", NULL}, {NULL, NULL}};
+static const struct member settings_members[] = {{"InboundProxyPort", NULL},
+                                                 {"OutboundProxyPort", NULL},
+                                                 {"Port", NULL},
+                                                 {"FilterTuple", filter_members},
+                                                 {"UserSID", NULL},
+                                                 {"InboundExceptions", exception_members},
+                                                 {"OutboundExceptions", exception_members},
+                                                 {NULL, NULL}};
+static const struct member policy_members[] = {
+    {"Type", NULL}, {"Settings", settings_members}, {NULL, NULL}};
+
+bool hns_policy_is(const json_t *value)
+{
+    return hns_json_is(json_object_get(value, "Type"), L4_TYPE);
+}
+
+/* Empty, null and 0 are how HNS says that something is not set. */
+static bool is_unset(const json_t *value)
+{
+    return value == NULL || json_is_null(value) ||
+           (json_is_string(value) && json_string_length(value) == 0) ||
+           (json_is_integer(value) && json_integer_value(value) == 0) ||
+           (json_is_array(value) && json_array_size(value) == 0) ||
+           (json_is_object(value) && json_object_size(value) == 0);
+}
+
+/* A new object with the members that are known and set. NULL when memory runs out. */
+static json_t *known_part(const json_t *value, const struct member *members)
+{
+    CLEANUP(hns_json_unrefp) json_t *out = json_object();
+    for (; out != NULL && members->name != NULL; members++) {
+        json_t *member = json_object_get(value, members->name);
+        if (is_unset(member))
+            continue;
+        CLEANUP(hns_json_unrefp)
+        json_t *part = members->members != NULL && json_is_object(member)
+                           ? known_part(member, members->members)
+                           : json_incref(member);
+        if (part == NULL)
+            return NULL;
+        if (!is_unset(part) && json_object_set(out, members->name, part) < 0)
+            return NULL;
+    }
+    return STEAL(out);
+}
+
+int hns_policy_read(const json_t *value, const char *what, struct l4_policy *ret, struct diag *d)
+{
+    CLEANUP(hns_json_unrefp) json_t *known = known_part(value, policy_members);
+    if (known == NULL)
+        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+    return l4_json_read_policy(known, what, ret, d);
+}
+
+json_t *hns_policy_make(const struct l4_policy *p)
+{
+    CLEANUP(hns_json_unrefp) json_t *whole = l4_json_policy(p);
+    return whole != NULL ? known_part(whole, policy_members) : NULL;
+}
+
+bool hns_policy_matches(const struct l4_policy *held, const struct l4_policy *wanted)
+{
+    CLEANUP(hns_json_unrefp) json_t *made = hns_policy_make(wanted);
+    struct l4_policy as_held;
+    return made != NULL && hns_policy_read(made, "policy", &as_held, NULL) == 0 &&
+           l4_policy_eq(held, &as_held);
+}
