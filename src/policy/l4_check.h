@@ -1,7 +1,8 @@
 /* Whether a system can do what policies ask for, and whether they make sense. Pure.
  *
  * Windows (HNS 13.2): TCP, IPv4, one policy (one proxy) per endpoint, a SID as loop guard, no port ranges. Linux: a loop guard by uid,
- * gid or cgroup for every outbound direction. Everywhere: at least one proxy port, no inbound exception of the proxy's own port…
+ * gid or cgroup for every outbound direction. Everywhere: at least one proxy port, no inbound exception of the policy's own
+ * inbound port, no policy twice, families and protocols that fit together. The other system's guard is neither used nor in the way.
  */
 #ifndef STILE_POLICY_L4_CHECK_H
 #define STILE_POLICY_L4_CHECK_H
@@ -16,9 +17,13 @@ enum l4_system l4_system_here(void);
 /* All policies of one endpoint together. ERR_UNSUPPORTED (a limit of the system, by name), ERR_INVAL (makes no sense), with which
  * policy and what to do. */
 int l4_check(const struct l4_policies *l, enum l4_system system, struct diag *d);
-/* A pair of which one names the other's problem, for `validate`: all problems, not the first alone. Returns how many. */
+/* All problems, not the first alone, for `validate`. policy: its index in the list. Returns how many. */
 typedef void l4_problem_fn(void *arg, size_t policy, const char *text);
 size_t l4_check_all(const struct l4_policies *l, enum l4_system system, l4_problem_fn *on_problem,
                     void *arg);
+/* What is allowed, and yet perhaps not meant: a guard that spares all of root's programs, exceptions of a direction that isn't
+ * redirected, a policy that no connection reaches because an earlier one takes all of them. Returns how many. */
+size_t l4_check_warnings(const struct l4_policies *l, enum l4_system system,
+                         l4_problem_fn *on_warning, void *arg);
 
 #endif

@@ -4,7 +4,8 @@
  * was written reads back the same on both systems. All values are strings but FilterTuple.Priority (a number; a string of digits
  * is read too). Members beyond HNS's, in Settings: "UserID", "GroupID", "Cgroup" (the loop guard on Linux), "UdpMode" ("tproxy" or
  * "redirect"). FilterTuple.Protocols is "6", "17" or "6,17". Address and port lists are comma-separated strings; exceptions are
- * arrays of strings. "Port", of older hosts, sets both proxy ports; it is read, never written.
+ * arrays of strings. "Port", of older hosts, sets both proxy ports; it is read, never written. A member that is null or "" counts as
+ * absent. Ranges ("8000-8100") of at most PORT_RANGE_SPELLED ports are written port by port.
  *
  * An unknown member is refused by name, so that a mistyped exception isn't lost.
  */
@@ -18,16 +19,16 @@
 #define L4_JSON_MAX ((size_t)8 * 1024 * 1024)
 #define L4_TYPE     "L4WFPPROXY"
 
-/* ERR_FORMAT with line and column, or which policy and member: "policy 2, Settings.InboundExceptions.PortExceptions: port 90001 is
+/* ret is overwritten, on success alone. A byte order mark in front is skipped. ERR_FORMAT with line and column, or which policy and member: "policy 2, Settings.InboundExceptions.PortExceptions: port 90001 is
  * over 65535". ERR_TOOBIG, ERR_LIMIT, ERR_NOMEM. */
 int l4_json_read(struct slice text, struct l4_policies *ret, struct diag *d);
-/* One value; `what` begins the text of an error ("policy 2"). */
+/* One value; `what` begins the text of an error ("policy 2"; NULL: nothing does). */
 int l4_json_read_policy(const json_t *value, const char *what, struct l4_policy *ret,
                         struct diag *d);
 /* New references; NULL when memory runs out. */
 json_t *l4_json_policy(const struct l4_policy *p);
 json_t *l4_json_policies(const struct l4_policies *l); /* the array */
-/* One line without spaces. */
+/* One line without spaces, at the end of ret. ERR_TOOBIG, ERR_NOMEM: ret may have got a part of it then. */
 int l4_json_write(const struct l4_policies *l, struct buf *ret);
 
 #endif

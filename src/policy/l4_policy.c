@@ -36,6 +36,93 @@ bool l4_policy_eq(const struct l4_policy *a, const struct l4_policy *b)
            guard_eq(&a->guard, &b->guard);
 }
 
+static int put_directions(const struct l4_policy *p, struct buf *ret)
+{
+    const char *protocol = p->protocols == (L4_TCP | L4_UDP) ? "TCP and UDP"
+                           : p->protocols == L4_UDP          ? "UDP"
+                                                             : "TCP";
+    uint16_t in = p->inbound.proxy_port, out = p->outbound.proxy_port;
+
+    if (in != 0 && in == out)
+        return buf_printf(ret, "inbound and outbound %s to port %u", protocol, in);
+    if (in == 0 && out == 0)
+        return buf_printf(ret, "%s to no port", protocol);
+    int r = in != 0 ? buf_printf(ret, "inbound %s to port %u", protocol, in) : 0;
+    if (r == 0 && in != 0 && out != 0)
+        r = buf_put_str(ret, ", ");
+    if (r == 0 && out != 0)
+        r = buf_printf(ret, "outbound %s to port %u", protocol, out);
+    return r;
+}
+
+static int put_ports(const char *before, const struct port_set *s, struct buf *ret)
+{
+    int r = s->count > 0 ? buf_put_str(ret, before) : 0;
+
+    return r == 0 ? port_set_format(s, ret) : r;
+}
+
+static int put_prefixes(const char *before, const struct prefix_set *s, struct buf *ret)
+{
+    char text[PREFIX_TEXT_SIZE];
+    int r = s->count > 0 ? buf_put_str(ret, before) : 0;
+
+    for (size_t i = 0; i < s->count && r == 0; i++) {
+        prefix_set_format_one(&s->prefixes[i], text);
+        r = buf_printf(ret, "%s%s", i > 0 ? "," : "", text);
+    }
+    return r;
+}
+
+static int put_sets(const struct l4_policy *p, struct buf *ret)
+{
+    int r = put_prefixes(", local addresses ", &p->local_addresses, ret);
+
+    if (r == 0)
+        r = put_ports(", local ports ", &p->local_ports, ret);
+    if (r == 0)
+        r = put_prefixes(", remote addresses ", &p->remote_addresses, ret);
+    if (r == 0)
+        r = put_ports(", remote ports ", &p->remote_ports, ret);
+    if (r == 0)
+        r = put_ports(", not inbound ports ", &p->inbound.port_exceptions, ret);
+    if (r == 0)
+        r = put_prefixes(", not inbound from ", &p->inbound.address_exceptions, ret);
+    if (r == 0)
+        r = put_ports(", not outbound ports ", &p->outbound.port_exceptions, ret);
+    if (r == 0)
+        r = put_prefixes(", not outbound to ", &p->outbound.address_exceptions, ret);
+    return r;
+}
+
+static int put_guard(const struct l4_guard *g, struct buf *ret)
+{
+    int r = g->user_sid[0] != '\0' ? buf_printf(ret, ", not of SID %s", g->user_sid) : 0;
+
+    if (r == 0 && g->has_uid)
+        r = buf_printf(ret, ", not of uid %u", g->uid);
+    if (r == 0 && g->has_gid)
+        r = buf_printf(ret, ", not of gid %u", g->gid);
+    if (r == 0 && g->cgroup[0] != '\0')
+        r = buf_printf(ret, ", not of cgroup %s", g->cgroup);
+    return r;
+}
+
+int l4_policy_format(const struct l4_policy *p, struct buf *ret)
+{
+    int r = put_directions(p, ret);
+
+    if (r == 0 && p->udp == L4_UDP_REDIRECT)
+        r = buf_put_str(ret, " (UDP by redirect)");
+    if (r == 0)
+        r = put_sets(p, ret);
+    if (r == 0)
+        r = put_guard(&p->guard, ret);
+    if (r == 0 && p->priority != 0)
+        r = buf_printf(ret, ", priority %u", p->priority);
+    return r;
+}
+
 void l4_policies_init(struct l4_policies *l)
 {
     *l = (struct l4_policies){0};

@@ -1,0 +1,309 @@
+#include "policy/l4_check.h"
+
+#include <stdio.h>
+
+/* Where findings go, and what they are about meanwhile. */
+struct findings {
+    const struct l4_policies *list;
+    size_t policy; /* index */
+    size_t count;
+    l4_problem_fn *tell;
+    void *arg;
+    int first_err;
+};
+
+PRINTF_LIKE(3, 4) static void found(struct findings *f, int err, const char *fmt, ...)
+{
+    char text[sizeof(((struct diag *)NULL)->text)];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    if (f->count++ == 0)
+        f->first_err = err;
+    f->tell(f->arg, f->policy, text);
+}
+
+/* ---- What makes no sense anywhere ---- */
+
+enum { FAMILY_4 = 1, FAMILY_6 = 2 };
+
+static unsigned families(const struct prefix_set *s)
+{
+    unsigned mask = 0;
+
+    for (size_t i = 0; i < s->count; i++)
+        mask |= s->prefixes[i].addr.version == 4 ? FAMILY_4 : FAMILY_6;
+    return s->count > 0 ? mask : FAMILY_4 | FAMILY_6;
+}
+
+static void check_ports(const struct l4_policy *p, struct findings *f)
+{
+    if (p->inbound.proxy_port == 0 && p->outbound.proxy_port == 0)
+        found(f, ERR_INVAL,
+              "it has no proxy port: give one for inbound connections, for outbound ones, or for "
+              "both");
+    if (p->inbound.proxy_port != 0 &&
+        port_set_contains(&p->inbound.port_exceptions, p->inbound.proxy_port))
+        found(f, ERR_INVAL,
+              "its inbound exceptions hold its own inbound proxy port %u, which would open the "
+              "proxy to "
+              "other machines: take that port out of them",
+              p->inbound.proxy_port);
+}
+
+static void check_filter(const struct l4_policy *p, struct findings *f)
+{
+    if ((families(&p->local_addresses) & families(&p->remote_addresses)) == 0)
+        found(
+            f, ERR_INVAL,
+            "no connection matches it: its local addresses are all of one family (IPv4, IPv6), its "
+            "remote ones all of the other");
+    if (p->udp == L4_UDP_REDIRECT && (p->protocols & L4_UDP) == 0)
+        found(f, ERR_INVAL, "it says how UDP is redirected, but UDP isn't among its protocols");
+}
+
+static void check_repetition(const struct l4_policy *p, struct findings *f)
+{
+    for (size_t i = 0; i < f->policy; i++) {
+        if (l4_policy_eq(&f->list->items[i], p)) {
+            found(f, ERR_INVAL, "it is the same as policy %zu: leave one out", i + 1);
+            return;
+        }
+    }
+}
+
+/* ---- Linux ---- */
+
+static void check_linux(const struct l4_policy *p, struct findings *f)
+{
+    const struct l4_guard *g = &p->guard;
+
+    if (p->outbound.proxy_port == 0 || g->has_uid || g->has_gid || g->cgroup[0] != '\0')
+        return;
+    found(f, ERR_INVAL,
+          "the proxy's own connections would come back to it without end: say by uid, gid or "
+          "cgroup which "
+          "they are (UserID, GroupID, Cgroup)%s",
+          g->user_sid[0] != '\0' ? ". A SID counts on Windows alone" : "");
+}
+
+/* ---- Windows ---- */
+
+static void check_hns_ports(const char *what, const struct port_set *s, struct findings *f)
+{
+    char text[12];
+
+    for (size_t i = 0; i < s->count; i++) {
+        if (!port_range_is_long(s->ranges[i]))
+            continue;
+        port_range_format(s->ranges[i], text);
+        found(f, ERR_UNSUPPORTED,
+              "no port ranges on Windows (a limit of HNS): %s has %s; give single ports", what,
+              text);
+    }
+}
+
+static void check_hns_addresses(const char *what, const struct prefix_set *s, struct findings *f)
+{
+    char text[PREFIX_TEXT_SIZE];
+
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->prefixes[i].addr.version == 4)
+            continue;
+        prefix_set_format_one(&s->prefixes[i], text);
+        found(f, ERR_UNSUPPORTED,
+              "no IPv6 on Windows (a limit of HNS): %s has %s; give IPv4 addresses alone", what,
+              text);
+        return;
+    }
+}
+
+static void check_hns_sets(const struct l4_policy *p, struct findings *f)
+{
+    check_hns_ports("LocalPorts", &p->local_ports, f);
+    check_hns_ports("RemotePorts", &p->remote_ports, f);
+    check_hns_ports("InboundExceptions.PortExceptions", &p->inbound.port_exceptions, f);
+    check_hns_ports("OutboundExceptions.PortExceptions", &p->outbound.port_exceptions, f);
+    check_hns_addresses("LocalAddresses", &p->local_addresses, f);
+    check_hns_addresses("RemoteAddresses", &p->remote_addresses, f);
+    check_hns_addresses("InboundExceptions.IpAddressExceptions", &p->inbound.address_exceptions, f);
+    check_hns_addresses("OutboundExceptions.IpAddressExceptions", &p->outbound.address_exceptions,
+                        f);
+}
+
+static void check_windows(const struct l4_policy *p, struct findings *f)
+{
+    const struct l4_guard *g = &p->guard;
+
+    if ((p->protocols & L4_UDP) != 0)
+        found(f, ERR_UNSUPPORTED, "no UDP on Windows (a limit of HNS): give tcp (6) alone");
+    check_hns_sets(p, f);
+    if (g->user_sid[0] == '\0' && (g->has_uid || g->has_gid || g->cgroup[0] != '\0'))
+        found(f, ERR_UNSUPPORTED,
+              "no uid, gid or cgroup on Windows (a limit of HNS): say by UserSID which connections "
+              "are the "
+              "proxy's own; it may stand beside them");
+    if (f->policy > 0)
+        found(f, ERR_UNSUPPORTED,
+              "one proxy per endpoint on Windows (a limit of HNS): this would be number %zu",
+              f->policy + 1);
+}
+
+static void check_one(const struct l4_policy *p, enum l4_system system, struct findings *f)
+{
+    check_ports(p, f);
+    check_filter(p, f);
+    check_repetition(p, f);
+    if (system == L4_WINDOWS)
+        check_windows(p, f);
+    else
+        check_linux(p, f);
+}
+
+static void check_list(enum l4_system system, struct findings *f)
+{
+    for (f->policy = 0; f->policy < f->list->count; f->policy++)
+        check_one(&f->list->items[f->policy], system, f);
+}
+
+size_t l4_check_all(const struct l4_policies *l, enum l4_system system, l4_problem_fn *on_problem,
+                    void *arg)
+{
+    struct findings f = {.list = l, .tell = on_problem, .arg = arg};
+
+    check_list(system, &f);
+    return f.count;
+}
+
+struct first {
+    struct diag *d;
+    bool several; /* policies: then it is said which */
+    bool told;
+};
+
+static void keep_first(void *arg, size_t policy, const char *text)
+{
+    struct first *first = arg;
+
+    if (first->told)
+        return;
+    first->told = true;
+    (void)diag_set(first->d, ERR_INVAL, 0, "%s", text);
+    if (first->several)
+        (void)diag_prefix(first->d, "policy %zu: ", policy + 1);
+}
+
+int l4_check(const struct l4_policies *l, enum l4_system system, struct diag *d)
+{
+    struct first first = {.d = d, .several = l->count > 1};
+    struct findings f = {.list = l, .tell = keep_first, .arg = &first};
+
+    check_list(system, &f);
+    if (f.count > 0 && d != NULL)
+        d->err = f.first_err;
+    return f.first_err;
+}
+
+/* ---- Warnings ---- */
+
+static void warn_exceptions(const char *direction, const struct l4_direction *d, struct findings *f)
+{
+    if (d->proxy_port == 0 && (d->port_exceptions.count > 0 || d->address_exceptions.count > 0))
+        found(f, 0, "its %s exceptions have no effect: %s connections aren't redirected", direction,
+              direction);
+}
+
+static void warn_guard(const struct l4_policy *p, enum l4_system system, struct findings *f)
+{
+    if (system == L4_LINUX && p->guard.has_uid && p->guard.uid == 0)
+        found(f, 0,
+              "every program of the container that runs as root (uid 0) passes by the proxy: give "
+              "the "
+              "proxy a uid of its own");
+    if (system == L4_LINUX && p->guard.has_gid && p->guard.gid == 0)
+        found(f, 0,
+              "every program of the container whose group is root (gid 0) passes by the proxy: "
+              "give the "
+              "proxy a gid of its own");
+    if (system == L4_WINDOWS && p->outbound.proxy_port != 0 && p->guard.user_sid[0] == '\0')
+        found(f, 0,
+              "the proxy's own connections come back to it unless exceptions spare them: say by "
+              "UserSID "
+              "which they are");
+}
+
+static void warn_closed_ports(const struct l4_policy *p, struct findings *f)
+{
+    for (size_t i = 0; i < f->list->count; i++) {
+        const struct l4_policy *other = &f->list->items[i];
+        uint16_t in = other->inbound.proxy_port, out = other->outbound.proxy_port;
+        if (in != 0 && in != p->inbound.proxy_port &&
+            port_set_contains(&p->inbound.port_exceptions, in))
+            found(f, 0, "inbound exception %u is a proxy's port: it stays closed to other machines",
+                  in);
+        else if (out != 0 && out != p->inbound.proxy_port &&
+                 port_set_contains(&p->inbound.port_exceptions, out))
+            found(f, 0, "inbound exception %u is a proxy's port: it stays closed to other machines",
+                  out);
+    }
+}
+
+static bool is_earlier(const struct l4_policies *l, size_t a, size_t b)
+{
+    uint16_t of_a = l->items[a].priority, of_b = l->items[b].priority;
+
+    return of_a < of_b || (of_a == of_b && a < b);
+}
+
+static bool takes_ports(const struct port_set *a, const struct port_set *b)
+{
+    return a->count == 0 || port_set_eq(a, b);
+}
+
+static bool takes_prefixes(const struct prefix_set *a, const struct prefix_set *b)
+{
+    return a->count == 0 || prefix_set_eq(a, b);
+}
+
+/* Whether a decides about all that b would: not so if in doubt. */
+static bool takes_all_of(const struct l4_policy *a, const struct l4_policy *b)
+{
+    return (b->inbound.proxy_port == 0 || a->inbound.proxy_port != 0) &&
+           (b->outbound.proxy_port == 0 || a->outbound.proxy_port != 0) &&
+           (b->protocols & ~a->protocols) == 0 && takes_ports(&a->local_ports, &b->local_ports) &&
+           takes_ports(&a->remote_ports, &b->remote_ports) &&
+           takes_prefixes(&a->local_addresses, &b->local_addresses) &&
+           takes_prefixes(&a->remote_addresses, &b->remote_addresses);
+}
+
+static void warn_unreached(const struct l4_policy *p, struct findings *f)
+{
+    for (size_t i = 0; i < f->list->count; i++) {
+        if (i == f->policy || !is_earlier(f->list, i, f->policy) ||
+            !takes_all_of(&f->list->items[i], p))
+            continue;
+        found(f, 0,
+              "no connection reaches it: policy %zu comes first and decides about all of them",
+              i + 1);
+        return;
+    }
+}
+
+size_t l4_check_warnings(const struct l4_policies *l, enum l4_system system,
+                         l4_problem_fn *on_warning, void *arg)
+{
+    struct findings f = {.list = l, .tell = on_warning, .arg = arg};
+
+    for (f.policy = 0; f.policy < l->count; f.policy++) {
+        const struct l4_policy *p = &l->items[f.policy];
+        warn_exceptions("inbound", &p->inbound, &f);
+        warn_exceptions("outbound", &p->outbound, &f);
+        warn_guard(p, system, &f);
+        if (system == L4_LINUX)
+            warn_closed_ports(p, &f);
+        warn_unreached(p, &f);
+    }
+    return f.count;
+}
