@@ -1,0 +1,48 @@
+"""Control groups of a test's containers: one parent, in every hierarchy that there is, so that nothing is left behind."""
+
+import contextlib
+import os
+import tempfile
+import time
+
+from common.process import Skip
+
+PREFIX = "stile-policy-"
+OLD_S = 1800
+
+
+def hierarchies():
+    """Mount points of all hierarchies; the unified one first."""
+    with open("/proc/self/mounts", encoding="utf-8") as file:
+        mounts = [line.split()[1:3] for line in file]
+    return [path for path, kind in mounts if kind == "cgroup2"] + [path for path, kind in mounts if kind == "cgroup"]
+
+
+def unified():
+    """Where cgroup v2 is; Skip if it is nowhere."""
+    with open("/proc/self/mounts", encoding="utf-8") as file:
+        for line in file:
+            if line.split()[2] == "cgroup2":
+                return line.split()[1]
+    raise Skip("cgroup v2 isn't mounted")
+
+
+def make():
+    """The name of a new group in the unified hierarchy; runtimes make it in the others. Skip where there can be none."""
+    for top in hierarchies():
+        for name in os.listdir(top):
+            # What tests that were killed have left. Those that begin now are young.
+            if name.startswith(PREFIX) and time.time() - os.stat(os.path.join(top, name)).st_mtime > OLD_S:
+                remove(name)
+    try:
+        return os.path.basename(tempfile.mkdtemp(prefix=PREFIX, dir=unified()))
+    except OSError as error:
+        raise Skip(f"a control group can't be made here: {error}") from None
+
+
+def remove(name):
+    """With all below it, in every hierarchy. Those that still hold processes stay."""
+    for top in hierarchies():
+        for directory, _, _ in os.walk(os.path.join(top, name), topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
