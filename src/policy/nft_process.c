@@ -1,0 +1,321 @@
+#include "policy/nft_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "policy/unseen.h"
+
+#define CGROUP_DIRECTORY "/sys/fs/cgroup" /* nft looks nowhere else for the paths of cgroups */
+
+/* What nft's alarm must have done by now, and the child have told. */
+enum { PATIENCE_S = 5 };
+
+/* What stands at these descriptors in the child. */
+enum { INPUT, OUTPUT, ERRORS, REPORT, LOCK, NAMESPACE, FDS };
+
+enum stage { NOT_ENTERED, NOT_STARTED, ENDED };
+
+struct report {
+    enum stage stage;
+    int code; /* errno; when it has ended, its wait status */
+};
+
+static const char *const places[] = {"/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"};
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+/* ---- In the child: async-signal-safe calls only ---- */
+
+NORETURN static void tell(enum stage stage, int code)
+{
+    const struct report r = {stage, code};
+
+    (void)!write(REPORT, &r, sizeof(r));
+    _exit(0);
+}
+
+/* To their places, and nothing else stays open. */
+static void place_descriptors(const int fds[FDS])
+{
+    int moved[FDS];
+
+    for (int i = 0; i < FDS; i++)
+        moved[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD, FDS);
+    for (int i = 0; i < FDS; i++)
+        if (moved[i] < 0)
+            (void)close(i);
+        else
+            (void)dup3(moved[i], i, i > ERRORS ? O_CLOEXEC : 0);
+    unseen_close_from(FDS);
+}
+
+/* On hosts that have the first version of cgroups there, the second is put over it, for nft alone. Where that can't be, policies with
+ * a cgroup are refused before it comes to this, others don't need it. */
+static void show_cgroups(void)
+{
+    struct statfs fs;
+
+    if (statfs(CGROUP_DIRECTORY, &fs) < 0 || fs.f_type == CGROUP2_SUPER_MAGIC ||
+        unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+        return;
+    (void)mount("cgroup2", CGROUP_DIRECTORY, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+}
+
+NORETURN static void become_nft(const char *path, const struct nft_process *p)
+{
+    char *const environment[] = {NULL};
+    sigset_t none;
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)alarm(NFT_PROCESS_TIMEOUT_S); /* outlives exec */
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)execve(path, (char *const *)(uintptr_t)p->args, environment);
+    tell(NOT_STARTED, errno);
+}
+
+NORETURN static void run_nft(const char *path, const struct nft_process *p, const int fds[FDS])
+{
+    int status;
+
+    place_descriptors(fds);
+    (void)!chdir("/");
+    (void)setsid(); /* a terminal's signals are the caller's alone */
+    int code = fds[NAMESPACE] >= 0 ? unseen_enter(NAMESPACE) : 0;
+    if (code != 0)
+        tell(NOT_ENTERED, code);
+    (void)close(NAMESPACE);
+    show_cgroups();
+    pid_t pid = unseen_fork(0);
+    if (pid == 0)
+        become_nft(path, p);
+    if (pid < 0)
+        tell(NOT_STARTED, -pid);
+    while (waitpid(pid, &status, __WALL) < 0)
+        if (errno != EINTR)
+            tell(NOT_STARTED, errno);
+    tell(ENDED, status);
+}
+
+/* ---- In the caller ---- */
+
+struct running {
+    struct nft_process *p;
+    pid_t pid;
+    struct pollfd fds[3]; /* output, errors, report */
+    size_t errors_len;
+    uint64_t deadline_ns;
+    bool told;
+    int err; /* of keeping the output */
+    struct report report;
+};
+
+static int open_input(struct slice input)
+{
+    int fd = memfd_create("stile-policy", MFD_CLOEXEC);
+
+    while (fd >= 0 && input.len > 0) {
+        ssize_t n = write(fd, input.data, input.len);
+        if (n < 0 && errno != EINTR)
+            close_fd(&fd);
+        else if (n > 0)
+            input = slice_from(input, (size_t)n);
+    }
+    if (fd >= 0)
+        (void)lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+static void keep_output(struct running *r, struct slice bytes)
+{
+    r->err = r->p->output != NULL ? buf_put(r->p->output, bytes) : 0;
+    if (r->err < 0)
+        close_fd(&r->fds[0].fd); /* it ends by SIGPIPE */
+}
+
+static void keep_errors(struct running *r, struct slice bytes)
+{
+    size_t room = sizeof(r->p->errors) - 1 - r->errors_len;
+    size_t n = MIN(room, bytes.len);
+
+    memcpy(r->p->errors + r->errors_len, bytes.data, n);
+    r->errors_len += n;
+    r->p->errors[r->errors_len] = '\0';
+}
+
+/* The first counts: a child that couldn't become nft has said why before it ended. */
+static void keep_report(struct running *r, struct slice bytes)
+{
+    if (!r->told && bytes.len == sizeof(r->report))
+        memcpy(&r->report, bytes.data, sizeof(r->report));
+    r->told = r->told || bytes.len == sizeof(r->report);
+}
+
+static void take(struct running *r, size_t i)
+{
+    static void (*const keep[])(struct running *, struct slice) = {keep_output, keep_errors,
+                                                                   keep_report};
+    uint8_t bytes[16384];
+    size_t want = i == 2 ? sizeof(struct report) : sizeof(bytes);
+    ssize_t n = read(r->fds[i].fd, bytes, want);
+
+    if (n > 0)
+        keep[i](r, slice_of(bytes, (size_t)n));
+    else if (n == 0 || errno != EINTR)
+        close_fd(&r->fds[i].fd);
+}
+
+static int left_ms(const struct running *r)
+{
+    uint64_t now = clock_mono_ns();
+
+    return now >= r->deadline_ns ? 0 : (int)((r->deadline_ns - now) / NS_PER_MS) + 1;
+}
+
+/* Until the report has come and what was written before it is read. Not until the other ends are closed: another thread's
+ * child may have them. */
+static void listen_to(struct running *r)
+{
+    while (r->fds[0].fd >= 0 || r->fds[1].fd >= 0 || r->fds[2].fd >= 0) {
+        int n = poll(r->fds, ARRAY_LEN(r->fds), r->told ? 0 : left_ms(r));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        for (size_t i = 0; i < ARRAY_LEN(r->fds); i++)
+            if (r->fds[i].fd >= 0 && r->fds[i].revents != 0)
+                take(r, i);
+    }
+    if (!r->told)
+        (void)kill(r->pid, SIGKILL); /* and nft with it */
+    unseen_wait(r->pid);
+    for (size_t i = 0; i < ARRAY_LEN(r->fds); i++)
+        close_fd(&r->fds[i].fd);
+}
+
+static int failed(struct diag *d, int code)
+{
+    return diag_set(d, err_from_errno(code), code, "Failed to run nft: %s", strerror(code));
+}
+
+static void close_fds(int fds[FDS])
+{
+    for (int i = INPUT; i <= REPORT; i++)
+        close_fd(&fds[i]);
+}
+
+/* ours: the ends of the pipes to be read; fds: what the child gets. */
+static int open_all(const struct nft_process *p, int ours[3], int fds[FDS])
+{
+    fds[INPUT] = open_input(p->input);
+    if (fds[INPUT] < 0)
+        return -errno;
+    for (int i = 0; i < 3; i++) {
+        int ends[2];
+        if (pipe2(ends, O_CLOEXEC) < 0)
+            return -errno;
+        ours[i] = ends[0];
+        fds[OUTPUT + i] = ends[1];
+    }
+    return 0;
+}
+
+static int start(const char *path, struct running *r)
+{
+    int ours[] = {-1, -1, -1};
+    int fds[FDS] = {-1, -1, -1, -1, r->p->lock_fd, r->p->netns_fd};
+    int code = open_all(r->p, ours, fds);
+
+    if (code == 0) {
+        r->pid = unseen_fork(0);
+        if (r->pid == 0)
+            run_nft(path, r->p, fds);
+        code = r->pid < 0 ? r->pid : 0;
+    }
+    close_fds(fds);
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+        r->fds[i] = (struct pollfd){.fd = ours[i], .events = POLLIN};
+        if (code < 0)
+            close_fd(&ours[i]);
+    }
+    return code;
+}
+
+static int explain_end(struct running *r, struct diag *d)
+{
+    int status = r->report.code;
+
+    if (r->err < 0)
+        return diag_set(d, r->err, 0,
+                        r->err == ERR_TOOBIG
+                            ? "nft listed more than this program takes: somebody has filled "
+                              "the table"
+                            : "Out of memory while reading what nft lists");
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        return diag_set(d, ERR_TIMEOUT, 0, "nft did not end within %d s and was killed",
+                        NFT_PROCESS_TIMEOUT_S);
+    if (WIFSIGNALED(status))
+        return diag_set(d, ERR_IO, 0, "nft was killed by signal %d", WTERMSIG(status));
+    r->p->exit = WEXITSTATUS(status);
+    return 0;
+}
+
+static int explain(struct running *r, const char *path, struct diag *d)
+{
+    if (!r->told)
+        return diag_set(d, ERR_TIMEOUT, 0, "nft was not heard of again, and was killed");
+    if (r->report.stage == ENDED)
+        return explain_end(r, d);
+    if (r->report.stage == NOT_STARTED)
+        return diag_set(d, err_from_errno(r->report.code), r->report.code, "Failed to run %s: %s",
+                        path, strerror(r->report.code));
+    if (r->report.code == EPERM)
+        return diag_set(d, ERR_PERM, EPERM,
+                        "Not permitted to enter the network namespace: it needs root "
+                        "(CAP_SYS_ADMIN and CAP_NET_ADMIN)");
+    return diag_set(d, err_from_errno(r->report.code), r->report.code,
+                    "Failed to enter the network namespace: %s", strerror(r->report.code));
+}
+
+static const char *find_program(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(places); i++)
+        if (access(places[i], X_OK) == 0)
+            return places[i];
+    return NULL;
+}
+
+int nft_process_run(struct nft_process *p, struct diag *d)
+{
+    struct running r = {
+        .p = p, .deadline_ns = clock_mono_ns() + (NFT_PROCESS_TIMEOUT_S + PATIENCE_S) * NS_PER_S};
+    const char *path = find_program();
+
+    if (path == NULL)
+        return diag_set(d, ERR_NOTFOUND, ENOENT,
+                        "There is no nft (looked for /usr/sbin/nft, /sbin/nft and /usr/bin/nft): "
+                        "install nftables (apt install nftables, dnf install nftables)");
+    p->errors[0] = '\0';
+    int code = start(path, &r);
+    if (code < 0)
+        return failed(d, -code);
+    listen_to(&r);
+    return explain(&r, path, d);
+}

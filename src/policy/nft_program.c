@@ -1,0 +1,152 @@
+#include "policy/nft_program.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "policy/nft_process.h"
+#include "policy/nft_rules.h"
+
+enum { VERSION_OUTPUT_MAX = 256, WORDS_SIZE = 256 };
+
+/* nft's words about what failed: the first line that has any, without where in our document it was. */
+static void words_of(const struct nft_process *p, char ret[WORDS_SIZE])
+{
+    static const char error[] = "Error: ";
+    const char *at = strstr(p->errors, error);
+    const char *from = at != NULL ? at + strlen(error) : p->errors;
+    size_t len = MIN(strcspn(from, "\n"), (size_t)WORDS_SIZE - 1);
+
+    for (size_t i = 0; i < len; i++)
+        ret[i] = from[i] >= ' ' && from[i] < 0x7f ? from[i] : '?';
+    ret[len] = '\0';
+    if (len == 0)
+        (void)str_format(ret, WORDS_SIZE, "nft ended with code %d and no word", p->exit);
+}
+
+static bool says(const struct nft_process *p, int code)
+{
+    return strstr(p->errors, strerrordesc_np(code)) !=
+           NULL; /* without an environment nft speaks English */
+}
+
+static int explain(const struct nft_process *p, const char *verb, struct diag *d)
+{
+    char words[WORDS_SIZE];
+
+    words_of(p, words);
+    if (says(p, EPERM))
+        return diag_set(
+            d, ERR_PERM, EPERM,
+            "Not permitted to %s nftables rules in the network namespace: it needs root "
+            "(CAP_NET_ADMIN there). nft says: %s",
+            verb, words);
+    if (says(p, EMSGSIZE) || says(p, ENOBUFS))
+        return diag_set(d, ERR_LIMIT, EMSGSIZE,
+                        "The policies are too many for one transaction of this user: as root, or "
+                        "raise net.core.wmem_max. nft says: %s",
+                        words);
+    if (says(p, ENOENT) || says(p, EOPNOTSUPP) || says(p, EPROTONOSUPPORT) || says(p, EAFNOSUPPORT))
+        return diag_set(
+            d, ERR_UNSUPPORTED, EOPNOTSUPP,
+            "This kernel lacks something that policies need (modules nf_tables, nft_nat, "
+            "nft_redir, nft_tproxy, nft_socket, nft_fib_inet, nft_reject_inet, nft_ct: "
+            "load them with modprobe on the host). nft says: %s",
+            words);
+    return diag_set(d, ERR_IO, 0, "Failed to %s nftables rules: nft says: %s", verb, words);
+}
+
+int nft_run_locked(int netns_fd, int lock_fd, struct slice document, struct diag *d)
+{
+    static const char *const args[] = {"nft", "-j", "-f", "-", NULL};
+    struct nft_process p = {
+        .netns_fd = netns_fd, .lock_fd = lock_fd, .args = args, .input = document};
+
+    int err = nft_process_run(&p, d);
+    if (err < 0)
+        return err;
+    return p.exit == 0 ? 0 : explain(&p, "change", d);
+}
+
+int nft_run(int netns_fd, struct slice document, struct diag *d)
+{
+    return nft_run_locked(netns_fd, -1, document, d);
+}
+
+int nft_list(int netns_fd, const char *table, struct buf *ret, struct diag *d)
+{
+    const char *const args[] = {"nft", "-j", "list", "table", NFT_FAMILY, table, NULL};
+    struct nft_process p = {.netns_fd = netns_fd, .lock_fd = -1, .args = args, .output = ret};
+
+    buf_clear(ret);
+    int err = nft_process_run(&p, d);
+    if (err < 0)
+        return err;
+    if (p.exit == 0)
+        return 0;
+    buf_clear(ret);
+    if (says(&p, ENOENT) && !says(&p, EPERM))
+        return 0; /* no such table */
+    return explain(&p, "list", d);
+}
+
+/* "nftables v1.0.6 (Lester Gooch #5)" */
+int nft_version(char ret[NFT_VERSION_SIZE], struct diag *d)
+{
+    static const char *const args[] = {"nft", "--version", NULL};
+    CLEANUP(buf_release) struct buf text;
+    struct nft_process p = {.netns_fd = -1, .lock_fd = -1, .args = args, .output = &text};
+
+    buf_init(&text, VERSION_OUTPUT_MAX);
+    int err = nft_process_run(&p, d);
+    if (err < 0)
+        return err;
+    const char *all = buf_cstr(&text);
+    if (all == NULL)
+        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+    const char *v = strchr(all, 'v');
+    size_t len = v != NULL ? strspn(v + 1, "0123456789.") : 0;
+    if (p.exit != 0 || len == 0 || len >= NFT_VERSION_SIZE)
+        return diag_set(d, ERR_VERSION, 0,
+                        "nft does not tell its version; policies need nftables " NFT_VERSION_MIN
+                        " or newer");
+    return str_copy_slice(ret, NFT_VERSION_SIZE, slice_of(v + 1, len));
+}
+
+/* Reads "12." or "12"; 0 when there is none. */
+static uint64_t next_number(const char **at)
+{
+    uint64_t n = 0;
+
+    for (; **at >= '0' && **at <= '9'; (*at)++)
+        n = n < UINT32_MAX ? n * 10 + (uint64_t)(**at - '0') : n;
+    if (**at == '.')
+        (*at)++;
+    return n;
+}
+
+static bool is_older(const char *version, const char *than)
+{
+    for (int i = 0; i < 4; i++) {
+        uint64_t a = next_number(&version);
+        uint64_t b = next_number(&than);
+        if (a != b)
+            return a < b;
+    }
+    return false;
+}
+
+int nft_check(struct diag *d)
+{
+    char version[NFT_VERSION_SIZE];
+
+    int err = nft_version(version, d);
+    if (err < 0)
+        return err;
+    if (is_older(version, NFT_VERSION_MIN))
+        return diag_set(d, ERR_VERSION, 0,
+                        "nft is of nftables %s; policies need " NFT_VERSION_MIN
+                        " or newer: update nftables",
+                        version);
+    return 0;
+}
