@@ -38,7 +38,7 @@ const char *endpoint_name(const struct endpoint *e);
 struct endpoint_change {
     bool dry_run; /* in: nothing is changed; `sent` is what would be sent */
     struct buf
-        sent; /* out: Linux: the JSON document for `nft -j -f -`; Windows: the settings of HcnModifyEndpoint, one per line.
+        sent; /* out: Linux: the commands for `nft -f -`; Windows: the settings of HcnModifyEndpoint, one per line.
                       * Empty: nothing need be changed */
     struct buf
         notes; /* out: for people, a line each: what else is done (routes for UDP), what had drifted */

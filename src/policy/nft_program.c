@@ -58,7 +58,7 @@ static int explain(const struct nft_process *p, const char *verb, struct diag *d
 
 int nft_run_locked(int netns_fd, int lock_fd, struct slice document, struct diag *d)
 {
-    static const char *const args[] = {"nft", "-j", "-f", "-", NULL};
+    static const char *const args[] = {"nft", "-f", "-", NULL};
     struct nft_process p = {
         .netns_fd = netns_fd, .lock_fd = lock_fd, .args = args, .input = document};
 
@@ -75,7 +75,7 @@ int nft_run(int netns_fd, struct slice document, struct diag *d)
 
 int nft_list(int netns_fd, const char *table, struct buf *ret, struct diag *d)
 {
-    const char *const args[] = {"nft", "-j", "list", "table", NFT_FAMILY, table, NULL};
+    const char *const args[] = {"nft", "list", "table", NFT_FAMILY, table, NULL};
     struct nft_process p = {.netns_fd = netns_fd, .lock_fd = -1, .args = args, .output = ret};
 
     buf_clear(ret);

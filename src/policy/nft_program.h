@@ -15,7 +15,7 @@
 int nft_run(int netns_fd, struct slice document, struct diag *d);
 /* The same; the lock (-1: none) is kept open until nft has ended, even when this process is killed meanwhile. */
 int nft_run_locked(int netns_fd, int lock_fd, struct slice document, struct diag *d);
-/* `nft -j list table inet NAME` into ret (emptied first; stays empty if there is no such table). */
+/* `nft list table inet NAME` into ret (emptied first; stays empty if there is no such table). */
 int nft_list(int netns_fd, const char *table, struct buf *ret, struct diag *d);
 
 /* "1.0.6". ERR_NOTFOUND: no nft, with the remedy. */

@@ -1,4 +1,4 @@
-/* From what `nft -j list table` printed back to policies, and what has drifted from what we would write. Pure but for memory.
+/* From what `nft list table` printed back to policies, and what has drifted from what we would write. Pure but for memory.
  * The listing comes from a namespace whose administrator may be anybody: bounded, checked, never trusted.
  */
 #ifndef STILE_POLICY_NFT_READ_H

@@ -22,7 +22,7 @@
 #define POLICY_ROUTES        57110 /* table of `local default dev lo`, both families */
 #define POLICY_RULE_PRIORITY 5711  /* of `fwmark … lookup 57110` */
 
-/* The JSON document for `nft -j -f -`. Policies in the order of evaluation; they have passed l4_check. Also removes the block. */
+/* The commands for `nft -f -` (nft's own language: its JSON can't say `socket cgroupv2`). Policies in the order of evaluation; they have passed l4_check. Also removes the block. */
 int nft_rules_replace(const struct l4_policies *l, struct buf *ret, struct diag *d);
 int nft_rules_remove(struct buf *ret, struct diag *d); /* both tables, be they there or not */
 int nft_rules_block(struct buf *ret, struct diag *d);
