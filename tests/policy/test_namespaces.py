@@ -1,20 +1,246 @@
 #!/usr/bin/python3
-"""Policies of plain network namespaces: what programs in them get, what the proxy is told, and whom the peer outside sees."""
+"""Policies of plain network namespaces: what programs in them get, what the proxy is told, and whom the peer outside sees. Each has
+its control: without the policy the traffic goes direct."""
 
-from lib.world import main
+import os
 
-OUT = ["tcp/192.0.2.2/7000", "udp/192.0.2.2/7000", "tcp/2001:db8::2/7000", "udp/2001:db8::2/7000"]
+from lib import groups
+from lib.checks import ALL, TCP4, TCP6, TCPS, UDP4, UDP6, UDPS, app_is_reached_by_proxy, app_is_reached_directly, is_direct, is_proxied
+from lib.policies import BOTH, UDP, policy, text
+from lib.world import main, wait_until
 
 
-def without_a_policy_an_app_goes_direct(world):
+def apply(world, pod, *policies):
+    return world.policy("apply", pod.path, "--file", world.file(text(*policies)))
+
+
+def all_of_an_app_goes_through_the_proxy_tcp_and_udp_both_families(world):
     pod = world.pod()
     proxy = pod.proxy(8000)
-    answers = pod.talk(*OUT, user="1000")
-    assert all(answers[t].startswith("peer ") for t in OUT), answers
-    assert proxy.entries() == [] and len(world.peer.sources()) == 4, (proxy.entries(), world.peer.sources())
+    is_direct(world, proxy, pod.talk, ALL, user="1000")
+    apply(world, pod, policy(outbound=8000, protocols=BOTH))
+    is_proxied(world, proxy, pod.talk, ALL, user="1000")
+    is_proxied(world, proxy, pod.talk, ALL)  # root of the container is no exception
+    world.policy("clear", pod.path)
+    is_direct(world, proxy, pod.talk, ALL, user="1000")
 
 
-TESTS = [without_a_policy_an_app_goes_direct]
+def the_proxys_own_traffic_is_not_looped(world):
+    pod = world.pod()
+    proxy = pod.proxy(8000)
+    apply(world, pod, policy(outbound=8000, protocols=BOTH))
+    is_direct(world, proxy, pod.talk, ALL, user="1337")
+    is_proxied(world, proxy, pod.talk, ALL, user="1338")
+
+
+def a_policy_of_tcp_leaves_udp_alone_and_the_other_way_round(world):
+    pod = world.pod()
+    proxy = pod.proxy(8000)
+    apply(world, pod, policy(outbound=8000))
+    is_proxied(world, proxy, pod.talk, TCPS)
+    is_direct(world, proxy, pod.talk, UDPS)
+    apply(world, pod, policy(outbound=8000, protocols=UDP))
+    is_direct(world, proxy, pod.talk, TCPS)
+    is_proxied(world, proxy, pod.talk, UDPS)
+
+
+def exceptions_of_ports_ranges_addresses_and_prefixes_pass_around_the_proxy(world):
+    pod = world.pod()
+    proxy = pod.proxy(8000)
+    around = ["tcp/192.0.2.2/7001", "udp/2001:db8::2/7001", "tcp/192.0.2.2/7002", "udp/192.0.2.2/7003", "tcp/192.0.2.3/7000",
+              "udp/198.51.100.7/7000", "tcp/2001:db8::3/7000"]
+    apply(world, pod, policy(outbound=8000, protocols=BOTH))
+    is_proxied(world, proxy, pod.talk, around)
+    apply(world, pod, policy(outbound=8000, protocols=BOTH, outbound_ports=["7001", "7002-7003"],
+                             outbound_addresses=["192.0.2.3", "198.51.100.0/24", "2001:db8::3"]))
+    is_direct(world, proxy, pod.talk, around)
+    is_proxied(world, proxy, pod.talk, ALL)
+
+
+def a_filter_takes_only_what_it_names(world):
+    pod = world.pod()
+    proxy = pod.proxy(8000)
+    apply(world, pod, policy(outbound=8000, protocols=BOTH, RemoteAddresses="192.0.2.0/24,2001:db8::2", RemotePorts="7000-7001"))
+    is_proxied(world, proxy, pod.talk, [*ALL, "tcp/192.0.2.3/7001"])
+    is_direct(world, proxy, pod.talk, ["tcp/198.51.100.7/7000", "udp/2001:db8::3/7000", "tcp/192.0.2.2/7002"])
+
+
+def inbound_goes_through_the_proxy(world):
+    pod = world.pod()
+    proxy = pod.proxy(8001)
+    pod.server(7000, 7001)
+    calls = [f"{protocol}/{address}/7000" for protocol in ("tcp", "udp") for address in (pod.ip4, pod.ip6)]
+    others = [call.replace("/7000", "/7001") for call in calls]
+    app_is_reached_directly(proxy, world.outside, calls + others)
+    apply(world, pod, policy(inbound=8001, protocols=BOTH, inbound_ports=[7001]))
+    app_is_reached_by_proxy(proxy, world.outside, calls)
+    app_is_reached_directly(proxy, world.outside, others)
+    apply(world, pod, policy(inbound=8001, protocols=BOTH, inbound_addresses=["192.0.2.0/24", "2001:db8::/32"]))
+    app_is_reached_directly(proxy, world.outside, calls)
+
+
+def both_directions_by_two_ports_of_one_proxy(world):
+    pod = world.pod()
+    proxy = pod.proxy(8000, 8001)
+    pod.server(7000)
+    apply(world, pod, policy(outbound=8000, inbound=8001, protocols=BOTH))
+    is_proxied(world, proxy, pod.talk, ALL)
+    app_is_reached_by_proxy(proxy, world.outside, [f"tcp/{pod.ip4}/7000", f"udp/{pod.ip6}/7000"])
+
+
+def what_stays_in_the_endpoint_is_not_redirected(world):
+    pod = world.pod()
+    proxy = pod.proxy(8000)
+    pod.server(7000)
+    apply(world, pod, policy(outbound=8000, protocols=BOTH))
+    app_is_reached_directly(proxy, pod, ["tcp/127.0.0.1/7000", "udp/127.0.0.1/7000", "tcp/::1/7000", "udp/::1/7000"])
+
+
+def the_proxys_ports_are_closed_to_other_machines(world):
+    pod = world.pod()
+    pod.start(os.environ["TALK"], "-u", "1337", "-l", "8000", ready="ready\n")
+    calls = [f"{protocol}/{address}/8000" for protocol in ("tcp", "udp") for address in (pod.ip4, pod.ip6)]
+    answers = world.outside.talk(*calls)
+    assert all(answers[call].startswith("app ") for call in calls), answers
+    for which in (policy(outbound=8000, protocols=BOTH), policy(inbound=8000, protocols=BOTH), policy(inbound=8000)):
+        apply(world, pod, which)
+        answers = world.outside.talk(*calls, wait_ms=300)
+        closed = calls if which["Settings"]["FilterTuple"]["Protocols"] == BOTH else calls[:2]
+        assert all(answers[call].startswith("error ") for call in closed), (which, answers)
+    answers = pod.talk("tcp/127.0.0.1/8000", "udp/::1/8000")
+    assert all(answer.startswith("app ") for answer in answers.values()), answers
+
+
+def without_a_proxy_nothing_goes_direct(world):
+    pod = world.pod()
+    apply(world, pod, policy(outbound=8000, protocols=BOTH))
+    answers = pod.talk(*ALL, wait_ms=400)
+    assert all(answer.startswith("error ") for answer in answers.values()), answers
+    assert world.peer.sources() == [], world.peer.sources()
+
+
+def dns_goes_to_a_resolver_by_a_policy_like_any_other(world):
+    pod = world.pod()
+    proxy = pod.proxy(8000)
+    log = pod.start("dnsmasq", "-d", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--port=5353", "--log-queries",
+                    "--user=nobody", "--listen-address=127.0.0.1,::1", "--bind-interfaces", "--host-record=app.test,10.1.2.3,fd01::3",
+                    ready="started")
+    dig = ("dig", "+short", "+tries=1", "+time=1")
+    questions = [(*dig, "@192.0.2.2", "app.test"), (*dig, "@2001:db8::2", "app.test", "aaaa"), (*dig, "+tcp", "@192.0.2.2", "app.test")]
+    before = [pod.command(*question).out.strip() for question in questions]
+    assert not {"10.1.2.3", "fd01::3"} & set(before) and len(world.peer.sources()) == 3, (before, world.peer.sources())
+    world.peer.forget()
+    apply(world, pod, policy(outbound=8000, protocols=BOTH, priority=10),
+          policy(outbound=5353, protocols=BOTH, uid=65534, priority=1, RemotePorts="53", UdpMode="redirect"))
+    answers = [pod.command(*question).out.strip() for question in questions]
+    assert answers == ["10.1.2.3", "fd01::3", "10.1.2.3"], (answers, log.text())
+    assert world.peer.sources() == [] and proxy.entries() == [], (world.peer.sources(), proxy.entries())
+    is_proxied(world, proxy, pod.talk, ALL)
+
+
+def two_proxies_by_priority_and_neither_gets_the_others(world):
+    pod = world.pod()
+    one, other = pod.proxy(8000), pod.proxy(9000, uid=1400)
+    apply(world, pod, policy(outbound=8000, protocols=BOTH, priority=20),
+          policy(outbound=9000, protocols=BOTH, uid=1400, priority=10, RemotePorts="7001"))
+    is_proxied(world, other, pod.talk, ["tcp/192.0.2.2/7001", "udp/2001:db8::2/7001"])
+    assert one.entries() == [], one.entries()
+    one.forget()
+    is_proxied(world, one, pod.talk, ALL)
+    assert len(other.entries()) == 2, other.entries()
+
+
+def guard_by_group_ignores_supplementary_groups(world):
+    pod = world.pod()
+    proxy = pod.proxy(8000)
+    apply(world, pod, policy(outbound=8000, protocols=BOTH, uid=None, GroupID="1337"))
+    is_direct(world, proxy, pod.talk, ALL, user="1000:1337")
+    is_proxied(world, proxy, pod.talk, ALL, user="1000:1000,1337")
+
+
+def guard_by_control_group(world):
+    pod = world.pod()
+    top = os.path.join(groups.unified(), world.group)
+    os.makedirs(os.path.join(top, "proxy", "below"))
+    join = ["sh", "-c", f"echo $$ > {top}/$0/cgroup.procs; exec \"$@\""]
+    proxy = pod.proxy(8000, uid=1500)
+    with open(os.path.join(top, "proxy", "cgroup.procs"), "w", encoding="ascii") as file:
+        file.write(str(proxy.process.popen.pid))
+    apply(world, pod, policy(outbound=8000, protocols=BOTH, uid=None, Cgroup=f"{world.group}/proxy"))
+    is_proxied(world, proxy, pod.talk, ALL, user="1500")
+    is_direct(world, proxy, pod.talk, TCPS, before=[*join, "proxy"])
+    is_direct(world, proxy, pod.talk, UDPS, before=[*join, "proxy/below"])
+
+
+def applied_twice_is_unchanged_and_clear_leaves_no_trace(world):
+    pod = world.pod()
+
+    def state():
+        return [pod.check(*words.split()) for words in
+                ("nft list ruleset", "ip rule", "ip -6 rule", "ip route show table all", "ip -6 route show table all", "sysctl -a")]
+    before = state()
+    wanted = [policy(outbound=8000, inbound=8001, protocols=BOTH)]
+    apply(world, pod, *wanted)
+    once = state()
+    assert once != before
+    apply(world, pod, *wanted)
+    assert pod.check("nft", "-a", "list", "ruleset") and state() == once
+    world.policy("clear", pod.path)
+    differing = [(a, b) for a, b in zip(before, state()) if a != b]
+    assert not differing, differing
+
+
+def the_hosts_own_network_is_refused_unless_it_is_meant(world):
+    wanted = world.file(text(policy(outbound=8000)))
+    for name in ("/proc/self/ns/net", "/proc/1/ns/net", "pid:1"):
+        done = world.stile("policy", "apply", name, "--file", wanted)
+        assert done.status != 0 and "--host" in done.err, done
+        assert "stile_policy" not in world.check("nft", "list", "ruleset")
+    world.policy("apply", "--host", "/proc/1/ns/net", "--file", wanted)
+    assert "stile_policy" in world.check("nft", "list", "ruleset")
+    world.policy("clear", "--host", "/proc/1/ns/net")
+    assert "stile_policy" not in world.check("nft", "list", "ruleset")
+
+
+def a_process_that_died_and_one_with_its_number_are_told(world):
+    pod = world.pod()
+    app = pod.start("sleep", "1000")
+    wait_until(lambda: os.readlink(f"/proc/{app.popen.pid}/ns/net") != os.readlink("/proc/self/ns/net"), "the app is in its pod")
+    with open(f"/proc/{app.popen.pid}/stat", encoding="ascii") as file:
+        start = int(file.read().rpartition(")")[2].split()[19])
+    wanted = world.file(text(policy(outbound=8000)))
+    world.policy("apply", f"pid:{app.popen.pid}@{start}", "--file", wanted)
+    assert "stile_policy" in pod.check("nft", "list", "ruleset")
+    world.policy("clear", f"pid:{app.popen.pid}@{start}")
+    done = world.stile("policy", "apply", f"pid:{app.popen.pid}@{start + 1}", "--file", wanted)
+    assert done.status != 0 and str(app.popen.pid) in done.err, done
+    app.stop()
+    done = world.stile("policy", "apply", f"pid:{app.popen.pid}@{start}", "--file", wanted)
+    assert done.status != 0 and str(app.popen.pid) in done.err, done
+    done = world.stile("policy", "apply", "/run/netns/nowhere", "--file", wanted)
+    assert done.status != 0 and "/run/netns/nowhere" in done.err, done
+    assert "stile_policy" not in pod.check("nft", "list", "ruleset")
+
+
+TESTS = [
+    all_of_an_app_goes_through_the_proxy_tcp_and_udp_both_families,
+    the_proxys_own_traffic_is_not_looped,
+    a_policy_of_tcp_leaves_udp_alone_and_the_other_way_round,
+    exceptions_of_ports_ranges_addresses_and_prefixes_pass_around_the_proxy,
+    a_filter_takes_only_what_it_names,
+    inbound_goes_through_the_proxy,
+    both_directions_by_two_ports_of_one_proxy,
+    what_stays_in_the_endpoint_is_not_redirected,
+    the_proxys_ports_are_closed_to_other_machines,
+    without_a_proxy_nothing_goes_direct,
+    dns_goes_to_a_resolver_by_a_policy_like_any_other,
+    two_proxies_by_priority_and_neither_gets_the_others,
+    guard_by_group_ignores_supplementary_groups,
+    guard_by_control_group,
+    applied_twice_is_unchanged_and_clear_leaves_no_trace,
+    the_hosts_own_network_is_refused_unless_it_is_meant,
+    a_process_that_died_and_one_with_its_number_are_told,
+]
 
 if __name__ == "__main__":
-    main(__file__, TESTS)
+    main(__file__, TESTS, programs=("dnsmasq", "dig"))

@@ -14,7 +14,7 @@ import shutil
 
 from lib import image, trees
 from lib.cri import Cri, grpc, messages
-from lib.world import DIR, PROXY_UID, Failed, Proxy, Skip, World, talked, wait_until
+from lib.world import DIR, NETWORK, PROXY_UID, Failed, Proxy, Skip, World, talked, wait_until
 
 SOCKET = "/run/containerd/containerd.sock"
 CONFIG = """\
@@ -34,13 +34,6 @@ state = "/run/containerd"
     bin_dir = "{plugins}"
     conf_dir = "/etc/cni/net.d"
 """
-NETWORK = {
-    "cniVersion": "0.4.0", "name": "pods",
-    "plugins": [{"type": "bridge", "bridge": "pods", "isGateway": True, "ipMasq": False,
-                 "ipam": {"type": "host-local", "dataDir": "/run/cni-addresses",
-                          "ranges": [[{"subnet": "10.9.0.0/24", "rangeStart": "10.9.0.10", "rangeEnd": "10.9.0.90"}],
-                                     [{"subnet": "fd09::/64", "rangeStart": "fd09::10", "rangeEnd": "fd09::ff"}]],
-                          "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]}}]}
 READY, RUNNING, EXITED = 0, 1, 2
 
 

@@ -25,6 +25,14 @@ OUTSIDE4, OUTSIDE6 = ("192.0.2.2", "192.0.2.3", "198.51.100.7"), ("2001:db8::2",
 PROXY_UID = 1337
 APP_UID = 1000
 DIR = "/run/policytest"
+# A CNI configuration list: pods on the bridge, with addresses below those of pods without a runtime.
+NETWORK = {
+    "cniVersion": "0.4.0", "name": "pods",
+    "plugins": [{"type": "bridge", "bridge": "pods", "isGateway": True, "ipMasq": False,
+                 "ipam": {"type": "host-local", "dataDir": "/run/cni-addresses",
+                          "ranges": [[{"subnet": "10.9.0.0/24", "rangeStart": "10.9.0.10", "rangeEnd": "10.9.0.90"}],
+                                     [{"subnet": "fd09::/64", "rangeStart": "fd09::10", "rangeEnd": "fd09::ff"}]],
+                          "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]}}]}
 ENTRY = re.compile(r"(tcp|udp) (\S+) -> (\S+) via (\S+)")
 
 
@@ -128,11 +136,9 @@ class Proxy(Seen):
 
     def entries(self):
         """(protocol, from, to, via) of each connection and flow."""
-        return [ENTRY.fullmatch(line).groups() for line in self.lines() if ENTRY.fullmatch(line)]
-
-    def destinations(self):
-        """Original destinations as targets."""
-        return [f"{protocol}/{to.rpartition(':')[0].strip('[]')}/{to.rpartition(':')[2]}" for protocol, _, to, _ in self.entries()]
+        found = [match.groups() for match in map(ENTRY.fullmatch, self.lines()) if match]
+        return [(protocol, *(socket_text(*re.fullmatch(r"\[?([^\]]*)\]?:(\d+)", s).groups()) for s in sockets))
+                for protocol, *sockets in found]
 
 
 class Peer(Seen):
@@ -161,7 +167,7 @@ class World:
     """trees: of extracted packages, laid over /usr and /etc."""
 
     def __init__(self, *tree_names):
-        self.processes, self.counter, self.marks = [], 0, {}
+        self.processes, self.plain, self.counter, self.marks = [], [], 0, {}
         self._own_mounts(tree_names)
         self.group = groups.make()
         self.check("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.accept_dad=0",
@@ -234,7 +240,8 @@ class World:
     def pod(self, name="pod"):
         """A pod without a container; it goes with the test."""
         self.counter += 1
-        return Pod(self, f"{name}{self.counter}", 100 + self.counter % 100)
+        self.plain.append(Pod(self, f"{name}{self.counter}", 100 + self.counter % 100))
+        return self.plain[-1]
 
     def file(self, text):
         """A new file with this text; its path."""
@@ -264,9 +271,9 @@ class World:
         for process in [p for p in self.processes if p not in self.kept]:
             process.stop()
             self.processes.remove(process)
-        for name in os.listdir("/run/netns"):
-            if name != "outside" and not name.startswith("cni"):
-                self.command("ip", "netns", "del", name)
+        for pod in self.plain:
+            self.command("ip", "netns", "del", pod.name)
+        self.plain = []
 
     def stop(self):
         for process in self.processes:
@@ -279,5 +286,5 @@ def main(file, tests, make_world=World, programs=(), limit_s=60):
     harness.run_tests(file, tests, make_world, programs=("nft", "sysctl", *programs), root_only=True, limit_s=limit_s)
 
 
-__all__ = ["APP_UID", "Failed", "OUTSIDE4", "OUTSIDE6", "PORTS", "PROXY_UID", "Namespace", "Pod", "Process", "Proxy", "Skip", "World",
+__all__ = ["APP_UID", "Failed", "NETWORK", "OUTSIDE4", "OUTSIDE6", "PORTS", "PROXY_UID", "Namespace", "Pod", "Process", "Proxy", "Skip", "World",
            "libc", "main", "socket_text", "talked", "wait_until"]
