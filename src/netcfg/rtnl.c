@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -44,13 +45,17 @@ static void set_options(struct rtnl *r)
     (void)mnl_socket_setsockopt(r->socket, NETLINK_CAP_ACK, &on, sizeof(on));
 }
 
-int rtnl_open(struct rtnl **ret, struct diag *d)
+/* socket: NULL and errno if there is none. */
+static int open_with(struct mnl_socket *socket, struct rtnl **ret, struct diag *d)
 {
     struct rtnl *r = NEW(struct rtnl);
 
-    if (r == NULL)
+    if (r == NULL) {
+        if (socket != NULL)
+            mnl_socket_close(socket);
         return diag_set(d, ERR_NOMEM, 0, "Failed to open rtnetlink: out of memory");
-    r->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+    }
+    r->socket = socket;
     if (r->socket == NULL || mnl_socket_bind(r->socket, 0, MNL_SOCKET_AUTOPID) < 0) {
         int code = errno;
         rtnl_close(r);
@@ -62,6 +67,20 @@ int rtnl_open(struct rtnl **ret, struct diag *d)
     set_options(r);
     *ret = r;
     return 0;
+}
+
+int rtnl_open(struct rtnl **ret, struct diag *d)
+{
+    return open_with(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC), ret, d);
+}
+
+int rtnl_open_on(int fd, struct rtnl **ret, struct diag *d)
+{
+    struct mnl_socket *socket = mnl_socket_fdopen(fd);
+
+    if (socket == NULL)
+        close(fd);
+    return open_with(socket, ret, d);
 }
 
 void rtnl_close(struct rtnl *r)

@@ -1,4 +1,4 @@
-/* Links, addresses and routes of the calling process's network namespace, through rtnetlink (RFC 3549, rtnetlink(7)).
+/* Links, addresses, routes and routing rules of a network namespace, through rtnetlink (RFC 3549, rtnetlink(7)).
  *
  * Every call is one request and its acknowledgement, or one dump; it blocks for as long as the kernel takes. One thread.
  *
@@ -22,7 +22,10 @@
 
 struct rtnl;
 
+/* Of the calling process's namespace. */
 int rtnl_open(struct rtnl **ret, struct diag *d);
+/* Of the namespace in which this NETLINK_ROUTE socket was made; it is r's from here on, and closed if this fails. */
+int rtnl_open_on(int socket, struct rtnl **ret, struct diag *d);
 void rtnl_close(struct rtnl *r); /* NULL does nothing */
 /* The netlink port: notifications of what was changed through r carry it as nlmsg_pid. */
 uint32_t rtnl_port(const struct rtnl *r);
@@ -122,6 +125,24 @@ int rtnl_delete_route(struct rtnl *r, const struct rtnl_route *route, struct dia
 /* What stands at the dst, table and metric of `route`: the one of ours on its link if that is there, else another. ERR_NOTFOUND. */
 int rtnl_find_route(struct rtnl *r, const struct rtnl_route *route, struct rtnl_route *ret,
                     struct diag *d);
+
+/* ---- Routing rules: packets with a mark look into a table ---- */
+
+struct rtnl_rule {
+    uint8_t version; /* 4 or 6 */
+    uint32_t table, priority;
+    uint32_t mark, mask;
+    uint8_t protocol; /* FRA_PROTOCOL; 0: untagged */
+    bool is_plain;    /* as it was read: it looks into a table, and has no condition but the mark */
+};
+
+/* ERR_EXISTS, ERR_UNSUPPORTED (no such family, or no rules). */
+int rtnl_new_rule(struct rtnl *r, const struct rtnl_rule *rule, struct diag *d);
+/* One with all of these values. ERR_NOTFOUND. */
+int rtnl_delete_rule(struct rtnl *r, const struct rtnl_rule *rule, struct diag *d);
+/* Those of one family; see below. */
+int rtnl_each_rule(struct rtnl *r, uint8_t version,
+                   int (*each)(void *arg, const struct rtnl_rule *rule), void *arg, struct diag *d);
 
 /* ---- Dumps: of the whole namespace, all tables, both families ----
  *

@@ -64,6 +64,13 @@ static int explain_add(struct rtnl *r, const struct rtnl_route *route, int code,
                     rtnl_why(r, code));
 }
 
+static uint8_t scope_of(const struct rtnl_route *route)
+{
+    if (route->dst.addr.version != 4 || route->via.version != 0)
+        return RT_SCOPE_UNIVERSE;
+    return route->type == RTN_LOCAL ? RT_SCOPE_HOST : RT_SCOPE_LINK;
+}
+
 static int put_route(struct rtnl *r, const struct rtnl_route *route, uint16_t flags, struct diag *d)
 {
     alignas(8) char memory[RTNL_REQUEST_SIZE];
@@ -71,10 +78,10 @@ static int put_route(struct rtnl *r, const struct rtnl_route *route, uint16_t fl
     struct rtmsg *m = mnl_nlmsg_get_payload(h);
 
     m->rtm_protocol = RTNL_PROTOCOL;
-    m->rtm_scope =
-        route->dst.addr.version == 4 && route->via.version == 0 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+    m->rtm_scope = scope_of(route);
     put_addr(h, RTA_PREFSRC, &route->source);
-    put_metrics(h);
+    if (route->type != RTN_LOCAL) /* its connections never leave the machine */
+        put_metrics(h);
     int code = rtnl_ask(r, h, NULL, NULL, NULL);
     return code == 0 ? 0 : explain_add(r, route, code, d);
 }

@@ -1,0 +1,131 @@
+#include "policy/endpoint_lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+
+#define SYSTEM_DIRECTORY "/run/stile"
+#define FILE_NAME        "policy.lock"
+
+enum { DIRECTORY_SIZE = 1024, PAUSE_MS = 10 };
+
+static void close_fd(const int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+}
+
+static int refused(struct diag *d, const char *directory, const char *why)
+{
+    return diag_set(d, ERR_PERM, 0,
+                    "%s %s: whoever else can write there could keep policies from being changed. "
+                    "Remove it, or give it to yourself alone",
+                    directory, why);
+}
+
+/* -1 and errno: it can't be made or opened. */
+static int open_directory(const char *path, mode_t mode)
+{
+    (void)mkdir(path, mode);
+    return open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int open_in(int directory, const char *path, int *ret_fd, struct diag *d)
+{
+    struct stat st;
+    if (fstat(directory, &st) < 0 || st.st_uid != geteuid() ||
+        (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return refused(d, path, "is not a directory of yours alone");
+    CLEANUP(close_fd)
+    int fd = openat(directory, FILE_NAME,
+                    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return diag_set(d, err_from_errno(errno), errno, "Failed to open %s/" FILE_NAME ": %s",
+                        path, strerror(errno));
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+        (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+        return refused(d, path, "has a " FILE_NAME " that is not yours alone");
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}
+
+static int open_of_user(int *ret_fd, struct diag *d)
+{
+    char path[DIRECTORY_SIZE];
+    const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
+
+    if (str_is_empty(runtime) || runtime[0] != '/' ||
+        str_format(path, sizeof(path), "%s/stile", runtime) < 0)
+        return diag_set(d, ERR_PERM, 0,
+                        "There is no place for a lock: run as root, or set XDG_RUNTIME_DIR to a "
+                        "directory of your own (pam_systemd does)");
+    CLEANUP(close_fd) int directory = open_directory(path, 0700);
+    if (directory < 0)
+        return diag_set(d, err_from_errno(errno), errno, "Failed to open %s: %s", path,
+                        strerror(errno));
+    return open_in(directory, path, ret_fd, d);
+}
+
+/* Root of a user namespace can't write to /run, as a rule. */
+static int open_file(int *ret_fd, struct diag *d)
+{
+    CLEANUP(close_fd) int directory = geteuid() == 0 ? open_directory(SYSTEM_DIRECTORY, 0755) : -1;
+
+    if (directory < 0)
+        return open_of_user(ret_fd, d);
+    struct stat st;
+    if (fstat(directory, &st) == 0 && st.st_uid != 0 && !str_is_empty(secure_getenv("XDG_RUNTIME_DIR")))
+        return open_of_user(ret_fd, d);
+    return open_in(directory, SYSTEM_DIRECTORY, ret_fd, d);
+}
+
+/* A lock of the open file, not of the process: threads exclude each other, and a child that has a copy keeps it. */
+static int take(int fd, off_t place, uint64_t timeout_ms)
+{
+    static const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000 * 1000};
+    uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = place, .l_len = 1};
+
+    while (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+        if (errno != EAGAIN && errno != EACCES && errno != EINTR)
+            return -errno;
+        if (clock_mono_ns() >= deadline_ns)
+            return -EBUSY;
+        (void)nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+int endpoint_lock(int netns_fd, uint64_t timeout_ms, int *ret_fd, struct diag *d)
+{
+    CLEANUP(close_fd) int fd = -1;
+    struct stat st;
+
+    if (fstat(netns_fd, &st) < 0)
+        return diag_set(d, err_from_errno(errno), errno, "Failed to examine the namespace: %s",
+                        strerror(errno));
+    int err = open_file(&fd, d);
+    if (err < 0)
+        return err;
+    int code = take(fd, (off_t)st.st_ino, timeout_ms);
+    if (code == -EBUSY)
+        return diag_set(d, ERR_BUSY, 0,
+                        "Another program has been changing the policies of this endpoint for %llu "
+                        "s: try again",
+                        (unsigned long long)(timeout_ms / 1000));
+    if (code < 0)
+        return diag_set(d, err_from_errno(-code), -code, "Failed to lock the endpoint: %s",
+                        strerror(-code));
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}

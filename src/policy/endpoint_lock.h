@@ -1,0 +1,15 @@
+/* One writer of an endpoint at a time, in all processes of this user. Linux.
+ *
+ * A byte of one file, at the number of the namespace: endpoints don't disturb each other, and nothing piles up. The file is the
+ * host's (/run/stile for root, else XDG_RUNTIME_DIR/stile), in a directory that only its user can write: nobody in a container can
+ * hold it. It is a lock, not state: it says nothing, and goes with the last copy of its descriptor.
+ */
+#ifndef STILE_POLICY_ENDPOINT_LOCK_H
+#define STILE_POLICY_ENDPOINT_LOCK_H
+
+#include "base/err.h"
+
+/* Blocks while another has it, at most timeout_ms: ERR_BUSY. ret_fd: held until it is closed. ERR_PERM: there is no place for it. */
+int endpoint_lock(int netns_fd, uint64_t timeout_ms, int *ret_fd, struct diag *d);
+
+#endif

@@ -1,0 +1,86 @@
+#include "policy/l4_cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+static void close_fd(const int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+}
+
+/* The root of the hierarchy, where distributions mount it: alone, or beside the first version. -1: nowhere. */
+static int open_root(void)
+{
+    static const char *const places[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    struct statfs fs;
+
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        int fd = open(places[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+            return fd;
+        close_fd(&fd);
+    }
+    return -1;
+}
+
+/* Names between slashes, none of them empty, "." or "..". */
+static bool is_inside(const char *path)
+{
+    for (;;) {
+        size_t len = strcspn(path, "/");
+        if (len == 0 || (len == 1 && path[0] == '.') ||
+            (len == 2 && path[0] == '.' && path[1] == '.'))
+            return false;
+        if (path[len] == '\0')
+            return true;
+        path += len + 1;
+    }
+}
+
+static int check(int root, const char *path, struct diag *d)
+{
+    struct stat st;
+
+    if (!is_inside(path))
+        return diag_set(d, ERR_INVAL, 0,
+                        "The cgroup %s is no path below the root of cgroup v2: it has neither "
+                        "empty parts nor . or ..",
+                        path);
+    if (fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return diag_set(d, err_from_errno(errno), errno,
+                        "There is no cgroup %s: it must be there before a policy can name it, and "
+                        "the policy is renewed when it is made anew (%s)",
+                        path, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return diag_set(d, ERR_INVAL, 0, "%s is not a cgroup, but a file of one", path);
+    return 0;
+}
+
+int l4_cgroup_check(const struct l4_policies *l, struct diag *d)
+{
+    CLEANUP(close_fd) int root = -1;
+    int err = 0;
+
+    for (size_t i = 0; i < l->count && err == 0; i++) {
+        const char *path = l->items[i].guard.cgroup;
+        if (path[0] == '\0')
+            continue;
+        if (root < 0)
+            root = open_root();
+        if (root < 0)
+            return diag_set(d, ERR_UNSUPPORTED, 0,
+                            "cgroup v2 is not mounted here (looked at /sys/fs/cgroup): use a uid or "
+                            "gid as loop guard, or mount it (mount -t cgroup2 cgroup2 "
+                            "/sys/fs/cgroup/unified)");
+        err = check(root, path, d);
+    }
+    return err;
+}
