@@ -44,8 +44,8 @@ static int open_in(int directory, const char *path, int *ret_fd, struct diag *d)
         (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return refused(d, path, "is not a directory of yours alone");
     CLEANUP(close_fd)
-    int fd = openat(directory, FILE_NAME,
-                    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    int fd =
+        openat(directory, FILE_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     if (fd < 0)
         return diag_set(d, err_from_errno(errno), errno, "Failed to open %s/" FILE_NAME ": %s",
                         path, strerror(errno));
@@ -74,17 +74,20 @@ static int open_of_user(int *ret_fd, struct diag *d)
     return open_in(directory, path, ret_fd, d);
 }
 
-/* Root of a user namespace can't write to /run, as a rule. */
+/* Root of a user namespace finds a /run that isn't its own. */
+static bool is_own(int directory)
+{
+    struct stat st;
+
+    return directory >= 0 && fstat(directory, &st) == 0 && st.st_uid == geteuid();
+}
+
 static int open_file(int *ret_fd, struct diag *d)
 {
     CLEANUP(close_fd) int directory = geteuid() == 0 ? open_directory(SYSTEM_DIRECTORY, 0755) : -1;
 
-    if (directory < 0)
-        return open_of_user(ret_fd, d);
-    struct stat st;
-    if (fstat(directory, &st) == 0 && st.st_uid != 0 && !str_is_empty(secure_getenv("XDG_RUNTIME_DIR")))
-        return open_of_user(ret_fd, d);
-    return open_in(directory, SYSTEM_DIRECTORY, ret_fd, d);
+    return is_own(directory) ? open_in(directory, SYSTEM_DIRECTORY, ret_fd, d)
+                             : open_of_user(ret_fd, d);
 }
 
 /* A lock of the open file, not of the process: threads exclude each other, and a child that has a copy keeps it. */
@@ -92,8 +95,7 @@ static int take(int fd, off_t place, uint64_t timeout_ms)
 {
     static const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000 * 1000};
     uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
-    struct flock lock = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = place, .l_len = 1};
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = place, .l_len = 1};
 
     while (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
         if (errno != EAGAIN && errno != EACCES && errno != EINTR)

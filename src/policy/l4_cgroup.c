@@ -76,10 +76,11 @@ int l4_cgroup_check(const struct l4_policies *l, struct diag *d)
         if (root < 0)
             root = open_root();
         if (root < 0)
-            return diag_set(d, ERR_UNSUPPORTED, 0,
-                            "cgroup v2 is not mounted here (looked at /sys/fs/cgroup): use a uid or "
-                            "gid as loop guard, or mount it (mount -t cgroup2 cgroup2 "
-                            "/sys/fs/cgroup/unified)");
+            return diag_set(
+                d, ERR_UNSUPPORTED, 0,
+                "cgroup v2 is not mounted here (looked at /sys/fs/cgroup): use a uid or "
+                "gid as loop guard, or mount it (mount -t cgroup2 cgroup2 "
+                "/sys/fs/cgroup/unified)");
         err = check(root, path, d);
     }
     return err;

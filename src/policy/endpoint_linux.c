@@ -1,0 +1,327 @@
+/* Endpoints of Linux: a network namespace, nftables in it, and two routes for UDP.
+ *
+ * Theory of operation. A change is: lock, read what is there, decide, do, unlock. The rules are replaced whole in one transaction of nft's, so
+ * there is no moment with half of them. The routes are not part of it. They touch only what the rules mark, so they come before rules that
+ * need them and go after them; if the rules can't be changed, routes that were added are removed again. Dying in between leaves at
+ * most such routes without rules: harmless, and the next change puts it right, as nothing is taken for granted and all of it is
+ * read from the kernel each time. Nothing is sent when all is as it should be.
+ */
+#include "policy/endpoint.h"
+
+#include <linux/netlink.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "netcfg/rtnl.h"
+#include "policy/endpoint_lock.h"
+#include "policy/endpoint_state.h"
+#include "policy/l4_cgroup.h"
+#include "policy/l4_check.h"
+#include "policy/namespace.h"
+#include "policy/nft_program.h"
+#include "policy/nft_rules.h"
+#include "policy/udp_routes.h"
+
+#define BLOCK_MAX ((size_t)64 * 1024)
+
+struct endpoint {
+    int netns_fd;
+    char name[ENDPOINT_NAME_SIZE];
+};
+
+static void close_fd(const int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+}
+
+static void close_rtnl(struct rtnl **r)
+{
+    rtnl_close(*r);
+}
+
+static int no_memory(struct diag *d)
+{
+    return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+}
+
+/* ---- Opening ---- */
+
+int endpoint_system(char ret[ENDPOINT_SYSTEM_SIZE], struct diag *d)
+{
+    char version[NFT_VERSION_SIZE];
+
+    int err = nft_version(version, d);
+    return err < 0 ? err : str_format(ret, ENDPOINT_SYSTEM_SIZE, "nft %s", version);
+}
+
+int endpoint_open(const char *name, unsigned flags, struct endpoint **ret, struct diag *d)
+{
+    CLEANUP(endpoint_closep) struct endpoint *e = NEW(struct endpoint);
+
+    if (e == NULL)
+        return no_memory(d);
+    e->netns_fd = -1;
+    if (str_copy(e->name, sizeof(e->name), name) < 0)
+        return diag_set(d, ERR_INVAL, 0, "The name of the endpoint is too long");
+    int err = namespace_open(name, (flags & ENDPOINT_HOST) != 0, &e->netns_fd, d);
+    if (err == 0)
+        err = nft_check(d);
+    if (err < 0)
+        return err;
+    *ret = STEAL(e);
+    return 0;
+}
+
+void endpoint_close(struct endpoint *e)
+{
+    if (e == NULL)
+        return;
+    close_fd(&e->netns_fd);
+    mem_free(e);
+}
+
+void endpoint_closep(struct endpoint **e)
+{
+    endpoint_close(*e);
+}
+
+const char *endpoint_name(const struct endpoint *e)
+{
+    return e->name;
+}
+
+static int open_rtnl(const struct endpoint *e, struct rtnl **ret, struct diag *d)
+{
+    int fd;
+
+    int err = namespace_socket(e->netns_fd, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, &fd, d);
+    return err < 0 ? err : rtnl_open_on(fd, ret, d);
+}
+
+/* ---- From what is there to what is wanted ---- */
+
+/* How a change comes to what it wants; ERR_* ends it with nothing changed. */
+typedef int want_fn(const struct endpoint_state *s, const struct l4_policies *given,
+                    struct l4_policies *ret, struct diag *d);
+
+static int keep(struct l4_policies *l, const struct l4_policy *p, struct diag *d)
+{
+    size_t at;
+
+    if (l4_policies_find(l, p, &at))
+        return 0;
+    int err = l4_policies_add(l, p);
+    if (err == ERR_LIMIT)
+        return diag_set(d, err, 0, "An endpoint takes at most %d policies", L4_POLICIES_MAX);
+    return err < 0 ? no_memory(d) : 0;
+}
+
+static int want_given(const struct endpoint_state *s UNUSED, const struct l4_policies *given,
+                      struct l4_policies *ret, struct diag *d)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < given->count && err == 0; i++)
+        err = keep(ret, &given->items[i], d);
+    return err;
+}
+
+static int want_none(const struct endpoint_state *s UNUSED, const struct l4_policies *given UNUSED,
+                     struct l4_policies *ret UNUSED, struct diag *d UNUSED)
+{
+    return 0;
+}
+
+static int want_remembered(const struct endpoint_state *s, const struct l4_policies *given UNUSED,
+                           struct l4_policies *ret, struct diag *d)
+{
+    int err = endpoint_state_check(s, d);
+    if (err < 0)
+        return err;
+    return l4_policies_copy(&s->policies, ret) < 0 ? no_memory(d) : 0;
+}
+
+static int want_more(const struct endpoint_state *s, const struct l4_policies *given,
+                     struct l4_policies *ret, struct diag *d)
+{
+    int err = want_remembered(s, NULL, ret, d);
+    return err < 0 ? err : want_given(s, given, ret, d);
+}
+
+static int tell_missing(const struct l4_policy *p, struct diag *d)
+{
+    CLEANUP(buf_release) struct buf text;
+
+    buf_init(&text, 4096);
+    (void)l4_policy_format(p, &text);
+    const char *words = buf_cstr(&text);
+    return diag_set(d, ERR_NOTFOUND, 0,
+                    "The endpoint has no such policy: %.300s. Nothing was removed; `stile policy "
+                    "list` shows what it has",
+                    words != NULL ? words : "?");
+}
+
+static int want_fewer(const struct endpoint_state *s, const struct l4_policies *given,
+                      struct l4_policies *ret, struct diag *d)
+{
+    CLEANUP(mem_freep) bool *goes = mem_array(s->policies.count + 1, sizeof(bool));
+    size_t at;
+
+    int err = goes == NULL ? no_memory(d) : endpoint_state_check(s, d);
+    for (size_t i = 0; i < given->count && err == 0; i++)
+        if (l4_policies_find(&s->policies, &given->items[i], &at))
+            goes[at] = true;
+        else
+            err = tell_missing(&given->items[i], d);
+    for (size_t i = 0; i < s->policies.count && err == 0; i++)
+        if (!goes[i] && l4_policies_add(ret, &s->policies.items[i]) < 0)
+            err = no_memory(d);
+    return err;
+}
+
+/* ---- Doing it ---- */
+
+static int check(struct l4_policies *wanted, struct diag *d)
+{
+    l4_policies_sort(wanted);
+    int err = wanted->count > 0 ? l4_check(wanted, L4_LINUX, d) : 0;
+    return err < 0 ? err : l4_cgroup_check(wanted, d);
+}
+
+static int send_rules(const struct endpoint *e, int lock, const struct endpoint_change *c,
+                      struct diag *d)
+{
+    return buf_len(&c->sent) > 0 ? nft_run_locked(e->netns_fd, lock, buf_slice(&c->sent), d) : 0;
+}
+
+/* Routes were needed before and are now, or were not and aren't: what had to be done to them was drift. */
+static void judge_routes(const struct endpoint_state *s, bool wanted,
+                         const struct udp_routes *routes, struct endpoint_change *c)
+{
+    if (routes->changed && nft_rules_want_udp_routes(&s->policies) == wanted)
+        c->drifted = true;
+}
+
+static int do_with_routes(const struct endpoint *e, int lock, struct rtnl *rtnl,
+                          struct endpoint_change *c, struct udp_routes *routes, struct diag *d)
+{
+    int err = udp_routes_set(rtnl, true, false, &c->notes, routes, d);
+    if (err < 0)
+        return err;
+    err = send_rules(e, lock, c, d);
+    if (err < 0)
+        udp_routes_undo(rtnl, routes);
+    return err;
+}
+
+static int do_without_routes(const struct endpoint *e, int lock, struct rtnl *rtnl,
+                             struct endpoint_change *c, struct udp_routes *routes, struct diag *d)
+{
+    int err = send_rules(e, lock, c, d);
+    if (err < 0)
+        return err;
+    err = udp_routes_set(rtnl, false, false, &c->notes, routes, d);
+    return err < 0 && d != NULL
+               ? diag_prefix(d, "The policies were changed, but the route for UDP, which is not "
+                                "used any more, is left: ")
+               : err;
+}
+
+static int settle(const struct endpoint *e, int lock, const struct endpoint_state *s,
+                  const struct l4_policies *wanted, struct endpoint_change *c, struct diag *d)
+{
+    struct udp_routes routes = {0};
+    CLEANUP(close_rtnl) struct rtnl *rtnl = NULL;
+    bool udp = nft_rules_want_udp_routes(wanted);
+
+    int err = endpoint_state_plan(s, wanted, c, d);
+    if (err == 0)
+        err = open_rtnl(e, &rtnl, d);
+    if (err < 0)
+        return err;
+    if (c->dry_run)
+        err = udp_routes_set(rtnl, udp, true, &c->notes, &routes, d);
+    else if (udp)
+        err = do_with_routes(e, lock, rtnl, c, &routes, d);
+    else
+        err = do_without_routes(e, lock, rtnl, c, &routes, d);
+    if (err == 0)
+        judge_routes(s, udp, &routes, c);
+    return err;
+}
+
+static int change(const struct endpoint *e, want_fn *want, const struct l4_policies *given,
+                  struct endpoint_change *c, struct diag *d)
+{
+    CLEANUP(close_fd) int lock = -1;
+    CLEANUP(endpoint_state_release) struct endpoint_state s;
+    CLEANUP(l4_policies_release) struct l4_policies wanted;
+
+    buf_clear(&c->sent);
+    buf_clear(&c->notes);
+    endpoint_state_init(&s);
+    l4_policies_init(&wanted);
+    int err = c->dry_run ? 0 : endpoint_lock(e->netns_fd, ENDPOINT_TIMEOUT_MS, &lock, d);
+    if (err == 0)
+        err = endpoint_state_read(&s, e->netns_fd, d);
+    if (err == 0)
+        err = want(&s, given, &wanted, d);
+    if (want == want_remembered && !s.present)
+        s.blocked = false; /* nothing to go by: the block stays */
+    if (err == 0)
+        err = check(&wanted, d);
+    return err < 0 ? err : settle(e, lock, &s, &wanted, c, d);
+}
+
+int endpoint_add(struct endpoint *e, const struct l4_policies *more, struct endpoint_change *c,
+                 struct diag *d)
+{
+    return change(e, want_more, more, c, d);
+}
+
+int endpoint_remove(struct endpoint *e, const struct l4_policies *those, struct endpoint_change *c,
+                    struct diag *d)
+{
+    return change(e, want_fewer, those, c, d);
+}
+
+int endpoint_apply(struct endpoint *e, const struct l4_policies *wanted, struct endpoint_change *c,
+                   struct diag *d)
+{
+    return change(e, want_given, wanted, c, d);
+}
+
+int endpoint_reconcile(struct endpoint *e, const struct l4_policies *wanted,
+                       struct endpoint_change *c, struct diag *d)
+{
+    return change(e, wanted != NULL ? want_given : want_remembered, wanted, c, d);
+}
+
+int endpoint_clear(struct endpoint *e, struct endpoint_change *c, struct diag *d)
+{
+    return change(e, want_none, NULL, c, d);
+}
+
+int endpoint_list(struct endpoint *e, struct l4_policies *ret, struct diag *d)
+{
+    CLEANUP(endpoint_state_release) struct endpoint_state s;
+
+    endpoint_state_init(&s);
+    int err = endpoint_state_read(&s, e->netns_fd, d);
+    return err < 0 ? err : want_remembered(&s, NULL, ret, d);
+}
+
+int endpoint_block(struct endpoint *e, struct diag *d)
+{
+    CLEANUP(close_fd) int lock = -1;
+    CLEANUP(buf_release) struct buf document;
+
+    buf_init(&document, BLOCK_MAX);
+    int err = endpoint_lock(e->netns_fd, ENDPOINT_TIMEOUT_MS, &lock, d);
+    if (err == 0)
+        err = nft_rules_block(&document, d);
+    return err < 0 ? err : nft_run_locked(e->netns_fd, lock, buf_slice(&document), d);
+}

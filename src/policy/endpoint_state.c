@@ -1,0 +1,104 @@
+#include "policy/endpoint_state.h"
+
+#include "policy/nft_program.h"
+#include "policy/nft_read.h"
+#include "policy/nft_rules.h"
+
+void endpoint_state_init(struct endpoint_state *s)
+{
+    *s = (struct endpoint_state){0};
+    buf_init(&s->listing, NFT_LISTING_MAX);
+    l4_policies_init(&s->policies);
+}
+
+void endpoint_state_release(struct endpoint_state *s)
+{
+    buf_release(&s->listing);
+    l4_policies_release(&s->policies);
+}
+
+int endpoint_state_read(struct endpoint_state *s, int netns_fd, struct diag *d)
+{
+    int err = nft_list(netns_fd, NFT_BLOCK_TABLE, &s->listing, d);
+    if (err < 0)
+        return err;
+    s->blocked = buf_len(&s->listing) > 0;
+    err = nft_list(netns_fd, NFT_TABLE, &s->listing, d);
+    if (err < 0)
+        return err;
+    s->present = buf_len(&s->listing) > 0;
+    if (!s->present)
+        return 0;
+    err = nft_read_policies(buf_slice(&s->listing), &s->policies, &s->damage);
+    if (err == ERR_FORMAT) {
+        l4_policies_release(&s->policies);
+        l4_policies_init(&s->policies);
+        return 0;
+    }
+    if (err < 0)
+        return diag_set(d, err, 0, "%s", s->damage.text);
+    s->damage = (struct diag){0};
+    l4_policies_sort(&s->policies);
+    return 0;
+}
+
+int endpoint_state_check(const struct endpoint_state *s, struct diag *d)
+{
+    if (s->damage.err == 0)
+        return 0;
+    return diag_set(d, ERR_FORMAT, 0,
+                    "What nftables remembers of the policies is damaged (%.250s). `stile policy "
+                    "apply` or `reconcile` with a file puts them right, `clear` removes them",
+                    s->damage.text);
+}
+
+static int note(struct endpoint_change *c, const char *text, struct diag *d)
+{
+    int err = buf_printf(&c->notes, "%s\n", text);
+
+    return err < 0 ? diag_set(d, err, 0, "Out of memory") : 0;
+}
+
+static void count(const struct l4_policies *now, const struct l4_policies *wanted,
+                  struct endpoint_change *c)
+{
+    size_t at;
+
+    c->unchanged = 0;
+    for (size_t i = 0; i < wanted->count; i++)
+        c->unchanged += l4_policies_find(now, &wanted->items[i], &at);
+    c->added = wanted->count - c->unchanged;
+    c->removed = now->count - c->unchanged;
+}
+
+/* Whether the rules are other than what is remembered asks for. */
+static int look_for_drift(const struct endpoint_state *s, struct endpoint_change *c,
+                          bool *ret_drifted, struct diag *d)
+{
+    *ret_drifted = false;
+    if (!s->present)
+        return 0;
+    if (s->damage.err == 0)
+        return nft_compare(buf_slice(&s->listing), &s->policies, &c->notes, ret_drifted, d);
+    *ret_drifted = true;
+    return note(c, s->damage.text, d);
+}
+
+int endpoint_state_plan(const struct endpoint_state *s, const struct l4_policies *wanted,
+                        struct endpoint_change *c, struct diag *d)
+{
+    bool drifted;
+
+    count(&s->policies, wanted, c);
+    int err = look_for_drift(s, c, &drifted, d);
+    if (err < 0)
+        return err;
+    c->drifted = drifted;
+    if (s->blocked && (err = note(c, "lifts the block", d)) < 0)
+        return err;
+    if (wanted->count == 0)
+        return s->present || s->blocked ? nft_rules_remove(&c->sent, d) : 0;
+    if (s->present && !s->blocked && !drifted && l4_policies_eq(&s->policies, wanted))
+        return 0;
+    return nft_rules_replace(wanted, &c->sent, d);
+}

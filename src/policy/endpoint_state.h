@@ -1,0 +1,26 @@
+/* What nftables has of our policies in a namespace, and what is to become of it. Linux.
+ */
+#ifndef STILE_POLICY_ENDPOINT_STATE_H
+#define STILE_POLICY_ENDPOINT_STATE_H
+
+#include "policy/endpoint.h"
+
+struct endpoint_state {
+    struct buf listing;          /* of our table, as nft prints it */
+    bool present;                /* the table is there */
+    bool blocked;                /* the one of endpoint_block, too */
+    struct l4_policies policies; /* that the table remembers, in the order of evaluation */
+    struct diag damage; /* .err: what it remembers can't be understood; policies is empty then */
+};
+
+void endpoint_state_init(struct endpoint_state *s);
+void endpoint_state_release(struct endpoint_state *s);
+int endpoint_state_read(struct endpoint_state *s, int netns_fd, struct diag *d);
+/* For those who build on what is remembered: ERR_FORMAT with the remedy if it is damaged. */
+int endpoint_state_check(const struct endpoint_state *s, struct diag *d);
+
+/* What nft is to be sent (into c->sent; empty: nothing) so that `wanted` is there; counts, notes and c->drifted, too. */
+int endpoint_state_plan(const struct endpoint_state *s, const struct l4_policies *wanted,
+                        struct endpoint_change *c, struct diag *d);
+
+#endif
