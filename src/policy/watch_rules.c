@@ -54,8 +54,8 @@ static int read_selector(json_t *value, const char *what, const char *member,
         return 0;
     if (!json_is_object(value))
         return diag_set(d, ERR_FORMAT, 0, "%s, %s: an object of texts is expected", what, member);
-    if (json_object_size(value) > RUNTIME_LABELS_MAX)
-        return diag_set(d, ERR_LIMIT, 0, "%s, %s: more than %d", what, member, RUNTIME_LABELS_MAX);
+    if (json_object_size(value) > WATCH_SELECTORS_MAX)
+        return diag_set(d, ERR_LIMIT, 0, "%s, %s: more than %d", what, member, WATCH_SELECTORS_MAX);
     CLEANUP(mem_freep)
     struct runtime_label *labels = mem_array(json_object_size(value), sizeof(*labels));
     if (labels == NULL)

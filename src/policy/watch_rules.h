@@ -17,6 +17,7 @@
 
 #define WATCH_RULES_MAX      1024
 #define WATCH_RULES_TEXT_MAX L4_JSON_MAX
+#define WATCH_SELECTORS_MAX  64 /* labels of one rule, and annotations */
 
 struct watch_rule {
     struct runtime_label *labels, *annotations; /* owned arrays; the texts belong to the document */
