@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/commands.h"
-#include "cli/policy_watch.h"
+#include "cli/policy_watch_tell.h"
 #include "loop/timer.h"
 #include "netcfg/file_watch.h"
 #include "platform/service_manager.h"

@@ -1,9 +1,10 @@
+#include "cli/policy_watch_tell.h"
+
 #include <jansson.h>
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cli/policy_watch.h"
 
 #define MESSAGE_SIZE 1200
 

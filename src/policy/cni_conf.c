@@ -45,7 +45,7 @@ static int fail_variable(struct cni_request *r, struct diag *d, const char *name
 static int read_command(const struct cni_env *env, struct cni_request *r, struct diag *d)
 {
     static const char *const words[] = {"VERSION", "ADD", "CHECK", "DEL", "GC", "STATUS"};
-    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+    for (size_t i = 0; env->command != NULL && i < ARRAY_LEN(words); i++)
         if (str_eq(env->command, words[i])) {
             r->command = (enum cni_command)i;
             return 0;

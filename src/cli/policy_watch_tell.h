@@ -1,6 +1,6 @@
 /* How `stile policy watch` tells what happens: as lines of the log, or as JSON on standard output, an object per line. */
-#ifndef STILE_CLI_POLICY_WATCH_H
-#define STILE_CLI_POLICY_WATCH_H
+#ifndef STILE_CLI_POLICY_WATCH_TELL_H
+#define STILE_CLI_POLICY_WATCH_TELL_H
 
 #include "policy/watch.h"
 
