@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "policy/json_text.h"
 #include "policy/l4_value.h"
 #include "policy/shown.h"
 
@@ -454,20 +455,6 @@ static int read_document(const json_t *root, struct l4_policies *l, struct diag 
     return read_one(root, l, d);
 }
 
-static int refuse_text(const json_error_t *e, struct diag *d)
-{
-    char text[JSON_ERROR_TEXT_LENGTH];
-    size_t len = strnlen(e->text, sizeof(text) - 1);
-
-    if (json_error_code(e) == json_error_out_of_memory || len == 0)
-        return diag_set(d, ERR_NOMEM, 0, "%s", err_text(ERR_NOMEM));
-    for (size_t i = 0; i < len; i++)
-        text[i] = e->text[i] >= ' ' && e->text[i] <= '~' ? e->text[i] : '?';
-    text[len] = '\0';
-    return diag_set(d, ERR_FORMAT, 0, "line %d, column %d: this is no JSON: %s", e->line, e->column,
-                    text);
-}
-
 /* What editors and shells on Windows put in front of a text. */
 static int skip_mark(struct slice *text, struct diag *d)
 {
@@ -485,7 +472,6 @@ int l4_json_read(struct slice text, struct l4_policies *ret, struct diag *d)
 {
     CLEANUP(l4_policies_release) struct l4_policies l;
     CLEANUP(decref) json_t *root = NULL;
-    json_error_t error = {0};
 
     l4_policies_init(&l);
     if (text.len > L4_JSON_MAX)
@@ -496,9 +482,11 @@ int l4_json_read(struct slice text, struct l4_policies *ret, struct diag *d)
         return r;
     if (text.len == 0)
         return diag_set(d, ERR_FORMAT, 0, "this is empty: [] is no policies");
-    root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
-    if (root == NULL)
-        return refuse_text(&error, d);
+    r = json_text_read(text, &root, d);
+    if (r < 0)
+        return r;
+    if (!json_is_array(root) && !json_is_object(root))
+        return diag_set(d, ERR_FORMAT, 0, "this is neither a policy nor a list of them");
     r = read_document(root, &l, d);
     if (r < 0)
         return r;

@@ -205,7 +205,8 @@ static int on_bytes(const char *bytes, size_t len, void *arg)
 {
     struct sink *s = arg;
 
-    s->err = buf_put(s->to, slice_of(bytes, len));
+    if (s->err == 0)
+        s->err = buf_put(s->to, slice_of(bytes, len));
     return s->err;
 }
 
@@ -216,7 +217,8 @@ int l4_json_write(const struct l4_policies *l, struct buf *ret)
 
     if (list == NULL)
         return ERR_NOMEM;
-    if (json_dump_callback(list, on_bytes, &sink, JSON_COMPACT) < 0)
-        return sink.err < 0 ? sink.err : ERR_NOMEM;
-    return 0;
+    int r = json_dump_callback(list, on_bytes, &sink, JSON_COMPACT);
+    if (sink.err < 0)
+        return sink.err; /* jansson 2.14 goes on after a failure in a member's name */
+    return r < 0 ? ERR_NOMEM : 0;
 }

@@ -1,0 +1,21 @@
+/* A JSON text (RFC 8259) into jansson's values. Pure but for memory.
+ *
+ * In place of json_loadb, which writes past its memory when an allocation fails in the middle of a string (2.14), and which a
+ * library that others link must not be able to do. Stricter, too: a member that is there twice is an error, and so is a NUL. Numbers
+ * without fraction that don't fit into 64 bits become reals.
+ */
+#ifndef STILE_POLICY_JSON_TEXT_H
+#define STILE_POLICY_JSON_TEXT_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+
+#define JSON_TEXT_DEPTH 64 /* of arrays and objects in each other */
+
+/* The whole text is one value, of any kind. ret is the caller's (json_decref). ERR_FORMAT with line and column (in bytes, from 1),
+ * ERR_NOMEM. */
+int json_text_read(struct slice text, json_t **ret, struct diag *d);
+
+#endif
