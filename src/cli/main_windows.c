@@ -9,10 +9,20 @@
 #include "base/mem.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/hcnproxyctl.h"
 
 /* In the order of `stile help`; commands of one group stand together. One row each. */
 /* clang-format off */
 const struct command *const cli_commands[] = {
+    &command_policy_lookup,
+    &command_policy_list,
+    &command_policy_apply,
+    &command_policy_add,
+    &command_policy_remove,
+    &command_policy_clear,
+    &command_policy_reconcile,
+    &command_policy_validate,
+    &command_policy_version,
     &command_version,
     &command_help,
     NULL,
@@ -21,6 +31,8 @@ const struct command *const cli_commands[] = {
 
 /* Other names under which the program may be started. */
 static const struct program programs[] = {
+    {"hcnproxyctl", hcnproxyctl_run},
+    {"hcnproxyctrl", hcnproxyctl_run}, /* as its repository spells it */
     {NULL, NULL},
 };
 

@@ -25,21 +25,6 @@ static json_t *lines_json(const char *text)
     return list;
 }
 
-/* The documents that were to be sent, one after the other. */
-static json_t *documents_json(struct slice sent)
-{
-    json_t *list = json_array();
-    while (sent.len > 0) {
-        json_error_t error;
-        json_t *one = json_loadb((const char *)sent.data, sent.len, JSON_DISABLE_EOF_CHECK, &error);
-        if (one == NULL)
-            break;
-        (void)json_array_append_new(list, one);
-        sent = slice_from(sent, (size_t)error.position);
-    }
-    return list;
-}
-
 static int show_json(const struct cli *cli, const char *endpoint, struct endpoint_change *c,
                      const char *notes)
 {
@@ -47,8 +32,11 @@ static int show_json(const struct cli *cli, const char *endpoint, struct endpoin
                           (int)c->dry_run, "added", (json_int_t)c->added, "removed",
                           (json_int_t)c->removed, "unchanged", (json_int_t)c->unchanged, "drifted",
                           (int)c->drifted, "notes", lines_json(notes));
-    if (o != NULL && c->dry_run)
-        (void)json_object_set_new(o, "sent", documents_json(buf_slice(&c->sent)));
+    struct slice sent = buf_slice(&c->sent);
+    if (o != NULL && c->dry_run && sent.len == 0)
+        (void)json_object_set_new(o, "sent", json_string(""));
+    else if (o != NULL && c->dry_run)
+        (void)json_object_set_new(o, "sent", json_stringn((const char *)sent.data, sent.len));
     return output_json(cli, o);
 }
 
@@ -59,8 +47,10 @@ static void show_dry(const struct policy_change *change, const struct endpoint_c
     struct slice sent = buf_slice(&c->sent);
     change->tell(stderr, c);
     fputs(notes, stderr);
+    if (sent.len == 0)
+        return;
     (void)fwrite(sent.data, 1, sent.len, stdout);
-    if (sent.len > 0 && sent.data[sent.len - 1] != '\n')
+    if (sent.data[sent.len - 1] != '\n')
         putchar('\n');
 }
 
@@ -105,8 +95,7 @@ int policy_change_given(const struct cli *cli, const struct policy_change *chang
     if (status != CLI_OK)
         return status;
     if (given.count == 0 && cli_text(cli, "file") == NULL) {
-        status =
-            cli_usage(cli, "No policy is given: give its options (--port and others), or --file");
+        status = cli_usage(cli, POLICY_NONE_GIVEN);
     } else {
         policy_options_note(cli, &given);
         CLEANUP(endpoint_closep) struct endpoint *e = policy_endpoint_open(cli, &status);

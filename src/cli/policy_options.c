@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "cli/policy_file.h"
+#include "policy/l4_check.h"
 #include "policy/l4_options.h"
 
 /* Of one setting that may be given several times, with commas between. */
@@ -153,21 +154,6 @@ bool policy_options_match(const struct cli *cli, const struct l4_policy *wanted,
     return true;
 }
 
-void policy_options_warn(const struct l4_policies *l, policy_warning_fn *on_warning, void *arg)
-{
-    for (size_t i = 0; i < l->count; i++) {
-        const struct l4_guard *g = &l->items[i].guard;
-        if (g->has_uid && g->uid == 0)
-            on_warning(arg, i,
-                       "its loop guard is uid 0, so every program that root runs in the container "
-                       "goes around the proxy; give the proxy a user of its own");
-        if (g->has_gid && g->gid == 0)
-            on_warning(arg, i,
-                       "its loop guard is gid 0, so every program of that group goes around the "
-                       "proxy; give the proxy a group of its own");
-    }
-}
-
 struct noting {
     const struct cli *cli;
 };
@@ -181,5 +167,5 @@ static void note(void *arg, size_t policy, const char *text)
 void policy_options_note(const struct cli *cli, const struct l4_policies *l)
 {
     struct noting n = {.cli = cli};
-    policy_options_warn(l, note, &n);
+    (void)l4_check_warnings(l, l4_system_here(), note, &n);
 }

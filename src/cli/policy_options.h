@@ -55,6 +55,8 @@
         .help = "Policies as JSON, in the form that `list --json` prints; - is standard input"     \
     }
 
+#define POLICY_NONE_GIVEN "No policy is given: give its options (--port and others), or --file"
+
 /* The one policy that the settings among the options make; *ret_given says whether there were any, else ret is untouched. */
 int policy_options_read(const struct cli *cli, bool *ret_given, struct l4_policy *ret,
                         struct diag *d);
@@ -67,10 +69,7 @@ int policy_options_gather(const struct cli *cli, struct l4_policies *ret);
 bool policy_options_match(const struct cli *cli, const struct l4_policy *wanted,
                           const struct l4_policy *p);
 
-/* A text for each policy that may be a mistake though it is none by rule: on_warning(arg, index, text). */
-typedef void policy_warning_fn(void *arg, size_t policy, const char *text);
-void policy_options_warn(const struct l4_policies *l, policy_warning_fn *on_warning, void *arg);
-/* The same, as notes on standard error. */
+/* What is allowed and yet perhaps not meant, as notes on standard error. */
 void policy_options_note(const struct cli *cli, const struct l4_policies *l);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/policy_file.h"
 #include "cli/policy_options.h"
 #include "policy/l4_check.h"
 
@@ -35,16 +36,18 @@ static void on_warning(void *arg, size_t policy, const char *text)
 {
     struct validation *v = arg;
     if (v->cli->json)
-        (void)json_array_append_new(
-            v->warnings, json_pack("{s:I, s:s}", "policy", (json_int_t)policy + 1, "text", text));
+        (void)json_array_append_new(v->warnings,
+                                    json_pack("{s:I, s:s, s:s}", "policy", (json_int_t)policy + 1,
+                                              "system", v->system, "text", text));
     else
-        cli_note(v->cli, "warning: policy %zu: %s", policy + 1, text);
+        cli_note(v->cli, "%s: warning: policy %zu: %s", v->system, policy + 1, text);
 }
 
 static void check(struct validation *v, const struct l4_policies *l, enum l4_system system)
 {
     v->system = system_name(system);
     (void)l4_check_all(l, system, on_problem, v);
+    (void)l4_check_warnings(l, system, on_warning, v);
 }
 
 static void check_systems(struct validation *v, const struct l4_policies *l)
@@ -56,7 +59,6 @@ static void check_systems(struct validation *v, const struct l4_policies *l)
         check(v, l, L4_LINUX);
     if (!str_eq(system, "linux"))
         check(v, l, L4_WINDOWS);
-    policy_options_warn(l, on_warning, v);
 }
 
 static int show(struct validation *v, const struct l4_policies *l)
@@ -73,20 +75,47 @@ static int show(struct validation *v, const struct l4_policies *l)
     return status;
 }
 
+/* What is no JSON, or none of policies, is a problem like any other. */
+static int read_file(struct validation *v, const char *path, struct l4_policies *l)
+{
+    struct diag d = {0};
+    int r = policy_file_read(path, l, &d);
+    if (r == 0)
+        return CLI_OK;
+    if (!v->cli->json || (r != ERR_FORMAT && r != ERR_LIMIT && r != ERR_TOOBIG))
+        return cli_fail(v->cli, &d);
+    v->count++;
+    (void)json_array_append_new(v->problems, json_pack("{s:s}", "text", d.text));
+    (void)show(v, l);
+    return CLI_FAILED;
+}
+
+static int validate(struct validation *v, struct l4_policies *l)
+{
+    const char *path = cli_text(v->cli, "file");
+    struct l4_policy one;
+    bool given = false;
+    struct diag d = {0};
+    if (policy_options_read(v->cli, &given, &one, &d) < 0)
+        return cli_usage(v->cli, "%s", d.text);
+    if (!given && path == NULL)
+        return cli_usage(v->cli, POLICY_NONE_GIVEN);
+    int status = path != NULL ? read_file(v, path, l) : CLI_OK;
+    if (status != CLI_OK)
+        return status;
+    int r = given ? l4_policies_add(l, &one) : 0;
+    if (r < 0)
+        return cli_fail_text(v->cli, "%s", err_text(r));
+    check_systems(v, l);
+    return show(v, l);
+}
+
 static int run_validate(struct cli *cli)
 {
     struct l4_policies l;
-    int status = policy_options_gather(cli, &l);
-    if (status != CLI_OK)
-        return status;
+    l4_policies_init(&l);
     struct validation v = {.cli = cli, .problems = json_array(), .warnings = json_array()};
-    if (l.count == 0 && cli_text(cli, "file") == NULL) {
-        status =
-            cli_usage(cli, "No policy is given: give its options (--port and others), or --file");
-    } else {
-        check_systems(&v, &l);
-        status = show(&v, &l);
-    }
+    int status = validate(&v, &l);
     json_decref(v.problems);
     json_decref(v.warnings);
     l4_policies_release(&l);
