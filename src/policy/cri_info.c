@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "policy/json_text.h"
 
 void cri_info_init(struct cri_info *i)
 {
@@ -126,21 +127,20 @@ static int read_root(const json_t *root, struct cri_info *i, struct diag *d)
 
 int cri_info_parse(struct slice json, struct cri_info *ret, struct diag *d)
 {
-    json_error_t error;
+    json_t *root = NULL;
     struct cri_info i;
     if (json.len > CRI_INFO_MAX)
         return diag_set(d, ERR_TOOBIG, 0,
                         "The runtime's information on the container has %zu bytes, more than the "
                         "%zu that are read",
                         json.len, CRI_INFO_MAX);
-    json_t *root = json_loadb((const char *)json.data, json.len,
-                              JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &error);
-    if (root == NULL && json_error_code(&error) == json_error_out_of_memory)
+    int r = json_text_read(json, JSON_TEXT_NUL, &root, NULL);
+    if (r == ERR_NOMEM)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");
-    if (root == NULL)
+    if (r < 0)
         return bad(d, "it isn't JSON");
     cri_info_init(&i);
-    int r = read_root(root, &i, d);
+    r = read_root(root, &i, d);
     json_decref(root);
     if (r == 0)
         *ret = i;

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "policy/json_text.h"
 
 void hns_json_unrefp(json_t **value)
 {
@@ -10,14 +11,16 @@ void hns_json_unrefp(json_t **value)
 
 int hns_json_read(struct slice text, const char *what, json_t **ret, struct diag *d)
 {
-    json_error_t error = {0};
+    json_t *value = NULL;
+    struct diag why = {0};
     if (text.len > HNS_JSON_MAX)
         return diag_set(d, ERR_TOOBIG, 0, "%s from HNS have %zu bytes; at most %zu are read", what,
                         text.len, HNS_JSON_MAX);
-    json_t *value = json_loadb((const char *)text.data, text.len, 0, &error);
-    if (value == NULL)
-        return diag_set(d, ERR_FORMAT, 0, "%s from HNS are not JSON: line %d, column %d: %s", what,
-                        error.line, error.column, error.text);
+    int r = json_text_read(text, 0, &value, &why);
+    if (r == ERR_NOMEM)
+        return diag_set(d, r, 0, "%s", why.text);
+    if (r < 0)
+        return diag_set(d, r, 0, "%s from HNS are not JSON: %s", what, why.text);
     if (!json_is_object(value)) {
         json_decref(value);
         return diag_set(d, ERR_FORMAT, 0, "%s from HNS are not a JSON object", what);

@@ -14,6 +14,8 @@ struct parser {
     const uint8_t *start, *at, *end;
     struct buf text; /* of the string that is read, without its escapes */
     unsigned depth;
+    bool nul_allowed; /* in the string that is read */
+    bool nul_allowed_in_values;
     struct diag *d;
 };
 
@@ -118,7 +120,7 @@ static int read_unicode(struct parser *p)
 
     if (r < 0)
         return r;
-    if (c == 0)
+    if (c == 0 && !p->nul_allowed)
         return bad(p, "\\u0000 is not allowed here");
     if (c >= 0xd800 && c <= 0xdbff) {
         if (!skip(p, '\\') || !skip(p, 'u'))
@@ -175,6 +177,7 @@ static int read_text(struct parser *p)
 
 static int read_string(struct parser *p, json_t **ret)
 {
+    p->nul_allowed = p->nul_allowed_in_values;
     int r = read_text(p);
 
     if (r < 0)
@@ -261,6 +264,7 @@ static int read_member(struct parser *p, json_t *object)
     skip_spaces(p);
     if (!skip(p, '"'))
         return bad(p, "the name of a member is expected, in double quotes");
+    p->nul_allowed = false;
     int r = read_text(p);
     if (r < 0)
         return r;
@@ -359,9 +363,13 @@ static int read_value(struct parser *p, json_t **ret)
     return 0;
 }
 
-int json_text_read(struct slice text, json_t **ret, struct diag *d)
+int json_text_read(struct slice text, unsigned flags, json_t **ret, struct diag *d)
 {
-    struct parser p = {.start = text.data, .at = text.data, .end = text.data + text.len, .d = d};
+    struct parser p = {.start = text.data,
+                       .at = text.data,
+                       .end = text.data + text.len,
+                       .nul_allowed_in_values = (flags & JSON_TEXT_NUL) != 0,
+                       .d = d};
     json_t *value = NULL;
 
     buf_init(&p.text, SIZE_MAX);

@@ -482,7 +482,7 @@ int l4_json_read(struct slice text, struct l4_policies *ret, struct diag *d)
         return r;
     if (text.len == 0)
         return diag_set(d, ERR_FORMAT, 0, "this is empty: [] is no policies");
-    r = json_text_read(text, &root, d);
+    r = json_text_read(text, 0, &root, d);
     if (r < 0)
         return r;
     if (!json_is_array(root) && !json_is_object(root))

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "policy/cri_object.h"
+#include "policy/json_text.h"
 
 static int bad(struct diag *d, const char *what)
 {
@@ -61,15 +62,15 @@ static int read_root(const json_t *root, struct podman_info *i, struct diag *d)
 
 int podman_info_parse(struct slice output, struct podman_info *ret, struct diag *d)
 {
-    json_error_t error;
+    json_t *root = NULL;
     struct podman_info i = {.pid = 0};
     struct slice line = object_line(output);
-    json_t *root = json_loadb((const char *)line.data, line.len, 0, &error);
-    if (root == NULL && line.len > 0 && json_error_code(&error) == json_error_out_of_memory)
+    int r = json_text_read(line, 0, &root, NULL);
+    if (r == ERR_NOMEM)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");
-    if (root == NULL)
+    if (r < 0)
         return bad(d, "it isn't JSON");
-    int r = read_root(root, &i, d);
+    r = read_root(root, &i, d);
     json_decref(root);
     if (r == 0)
         *ret = i;

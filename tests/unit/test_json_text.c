@@ -17,7 +17,7 @@ static void expect_same(const char *text)
     struct diag d = {0};
 
     assert_non_null(theirs);
-    if (json_text_read(slice_str(text), &ours, &d) < 0)
+    if (json_text_read(slice_str(text), 0, &ours, &d) < 0)
         fail_msg("%s: %s", text, d.text);
     assert_int_equal(json_equal(ours, theirs), 1);
     json_decref(ours);
@@ -29,7 +29,7 @@ static void expect_bytes_refused(struct slice text, const char *words)
     json_t *value = NULL;
     struct diag d = {0};
 
-    assert_int_equal(json_text_read(text, &value, &d), ERR_FORMAT);
+    assert_int_equal(json_text_read(text, 0, &value, &d), ERR_FORMAT);
     assert_null(value);
     if (strstr(d.text, words) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", d.text, words);
@@ -78,10 +78,10 @@ static void test_a_number_over_64_bits_is_a_real(void **state)
     (void)state;
     json_t *v = NULL;
 
-    assert_int_equal(json_text_read(slice_str("18446744073709551615"), &v, NULL), 0);
+    assert_int_equal(json_text_read(slice_str("18446744073709551615"), 0, &v, NULL), 0);
     assert_true(json_is_real(v));
     json_decref(v);
-    assert_int_equal(json_text_read(slice_str("1e999"), &v, NULL), 0);
+    assert_int_equal(json_text_read(slice_str("1e999"), 0, &v, NULL), 0);
     assert_true(json_is_real(v));
     json_decref(v);
 }
@@ -150,6 +150,19 @@ static void test_what_is_no_text_is_refused(void **state)
     expect_bytes_refused(SLICE_LIT("\"\\\0\""), "no such escape");
 }
 
+static void test_a_nul_is_read_in_values_when_it_is_allowed(void **state)
+{
+    (void)state;
+    json_t *v = NULL;
+
+    assert_int_equal(json_text_read(slice_str("\"a\\u0000b\""), JSON_TEXT_NUL, &v, NULL), 0);
+    assert_int_equal(json_string_length(v), 3);
+    assert_memory_equal(json_string_value(v), "a\0b", 4);
+    json_decref(v);
+    assert_int_equal(json_text_read(slice_str("{\"a\\u0000b\":1}"), JSON_TEXT_NUL, &v, NULL),
+                     ERR_FORMAT);
+}
+
 static void test_brackets_may_be_so_deep_and_no_deeper(void **state)
 {
     (void)state;
@@ -159,7 +172,7 @@ static void test_brackets_may_be_so_deep_and_no_deeper(void **state)
     for (size_t depth = JSON_TEXT_DEPTH; depth <= JSON_TEXT_DEPTH + 1; depth++) {
         memset(text, '[', depth);
         memset(text + depth, ']', depth);
-        int r = json_text_read(slice_of(text, 2 * depth), &v, NULL);
+        int r = json_text_read(slice_of(text, 2 * depth), 0, &v, NULL);
         assert_int_equal(r, depth <= JSON_TEXT_DEPTH ? 0 : ERR_FORMAT);
     }
     json_decref(v);
@@ -173,6 +186,7 @@ int main(void)
         cmocka_unit_test(test_what_is_wrong_is_told_with_line_and_column),
         cmocka_unit_test(test_what_is_no_number_is_refused),
         cmocka_unit_test(test_what_is_no_text_is_refused),
+        cmocka_unit_test(test_a_nul_is_read_in_values_when_it_is_allowed),
         cmocka_unit_test(test_brackets_may_be_so_deep_and_no_deeper),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
