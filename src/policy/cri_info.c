@@ -115,6 +115,8 @@ static int read_root(const json_t *root, struct cri_info *i, struct diag *d)
         return bad(d, "it isn't an object");
     int r = read_pid(root, i, d);
     if (r == 0)
+        r = get_text(root, "sandboxID", i->sandbox_id, sizeof(i->sandbox_id), d);
+    if (r == 0)
         r = get_text(root, "runtimeType", i->runtime_type, sizeof(i->runtime_type), d);
     if (r == 0)
         r = get_object(root, "runtimeSpec", &spec, d);

@@ -7,13 +7,15 @@
 
 #include "base/slice.h"
 #include "policy/endpoint.h"
+#include "policy/runtime.h"
 
 #define CRI_INFO_MAX ((size_t)4 * 1024 * 1024)
 
 struct cri_info {
-    int pid;          /* of its first process; 0: not told */
-    bool has_spec;    /* there was a runtimeSpec */
-    bool has_network; /* it has a network namespace of its own, or joins one */
+    int pid;                          /* of its first process; 0: not told */
+    char sandbox_id[RUNTIME_ID_SIZE]; /* of a container; "" not told */
+    bool has_spec;                    /* there was a runtimeSpec */
+    bool has_network;                 /* it has a network namespace of its own, or joins one */
     char
         network_path[ENDPOINT_NAME_SIZE]; /* of that; "": made for it, and known by the pid alone */
     bool hyperv;                          /* Windows: in a virtual machine of its own */

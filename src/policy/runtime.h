@@ -29,6 +29,7 @@ struct runtime_container {
     int pid; /* 0: none */
     /* A name for endpoint_open: the path of its network namespace, or "pid:PID@START"; "" not known. Windows: the namespace's GUID. */
     const char *network_path;
+    const char *network_problem; /* why network_path is ""; else "" */
     const struct runtime_label
         *labels; /* its own, then its sandbox's; of two with the same key its own alone */
     size_t label_count;
