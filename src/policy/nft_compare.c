@@ -1,0 +1,249 @@
+#include "policy/nft_read.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/nft_listing.h"
+#include "policy/nft_rules.h"
+
+enum {
+    DIFFERENCES_MAX = 100,
+    EXPECTED_MAX = 64 * 1024 * 1024,
+    DIFFERENCE_SIZE = 256,
+    SHOWN_MAX = 100
+};
+
+struct comparison {
+    const struct nft_listing *found, *expected;
+    struct buf *out;
+    size_t differences;
+    int err;
+};
+
+/* ---- Lines that mean the same ---- */
+
+/* The next word of a line, without quotes around it. Empty at the end. */
+static struct slice next_word(struct slice *line)
+{
+    while (line->len > 0 && (line->data[0] == ' ' || line->data[0] == '\t'))
+        *line = slice_from(*line, 1);
+    size_t len = 0;
+    while (len < line->len && line->data[len] != ' ' && line->data[len] != '\t')
+        len++;
+    struct slice word = slice_first(*line, len);
+    *line = slice_from(*line, len);
+    return word;
+}
+
+static struct slice without_quotes(struct slice word)
+{
+    if (word.len > 0 && word.data[0] == '"')
+        word = slice_from(word, 1);
+    if (word.len > 0 && word.data[word.len - 1] == '"')
+        word.len--;
+    return word;
+}
+
+/* The next one that counts: no counter's numbers, no handle. */
+static struct slice next_meant(struct slice *line)
+{
+    struct slice word = next_word(line);
+
+    while (slice_eq_str(word, "counter")) {
+        for (int i = 0; i < 4; i++) /* packets N bytes N */
+            (void)next_word(line);
+        word = next_word(line);
+    }
+    return slice_eq_str(word, "#") ? slice_first(word, 0) : without_quotes(word);
+}
+
+static int digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "0x00100000", "1048576" */
+static bool is_number(struct slice word, uint64_t *ret)
+{
+    bool hex = word.len > 2 && word.data[0] == '0' && word.data[1] == 'x';
+    struct slice digits = slice_from(word, hex ? 2 : 0);
+    uint64_t n = 0;
+
+    if (digits.len == 0 || digits.len > 12)
+        return false;
+    for (size_t i = 0; i < digits.len; i++) {
+        int v = digit(digits.data[i]);
+        if (v < 0 || (v > 9 && !hex))
+            return false;
+        n = n * (hex ? 16 : 10) + (uint64_t)v;
+    }
+    *ret = n;
+    return true;
+}
+
+static bool mean_the_same(struct slice a, struct slice b)
+{
+    uint64_t x, y;
+
+    if (slice_eq(a, b))
+        return true;
+    do {
+        struct slice v = next_meant(&a);
+        struct slice w = next_meant(&b);
+        if (!slice_eq(v, w) && !(is_number(v, &x) && is_number(w, &y) && x == y))
+            return false;
+        if (v.len == 0)
+            return true;
+    } while (true);
+}
+
+/* ---- Telling ---- */
+
+PRINTF_LIKE(2, 3) static void tell(struct comparison *c, const char *fmt, ...)
+{
+    char line[DIFFERENCE_SIZE];
+    va_list args;
+
+    if (c->differences++ >= DIFFERENCES_MAX || c->err < 0)
+        return;
+    va_start(args, fmt);
+    (void)vsnprintf(line, sizeof(line), fmt, args);
+    va_end(args);
+    for (char *at = line; *at != '\0'; at++)
+        if (*at < ' ' || *at > '~')
+            *at = '?';
+    c->err = buf_printf(c->out, "%s\n", line);
+}
+
+static int shown_len(struct slice s)
+{
+    return (int)MIN(s.len, (size_t)SHOWN_MAX);
+}
+
+static void tell_chain(struct comparison *c, struct slice name, const char *what)
+{
+    tell(c, "chain %.*s %s", shown_len(name), (const char *)name.data, what);
+}
+
+static void tell_rule(struct comparison *c, const struct nft_chain *chain, size_t number,
+                      struct slice line, const char *what)
+{
+    tell(c, "rule %zu of chain %.*s %s: %.*s", number, shown_len(chain->name),
+         (const char *)chain->name.data, what, shown_len(line), (const char *)line.data);
+}
+
+/* ---- Chains ---- */
+
+static struct slice line_at(const struct nft_listing *l, const struct nft_chain *chain, size_t i)
+{
+    return i < chain->count ? l->lines[chain->first + i] : slice_of("", 0);
+}
+
+/* Line by line; where they part, one that is missing or one too many is looked past. */
+static void compare_rules(struct comparison *c, const struct nft_chain *expected,
+                          const struct nft_chain *found)
+{
+    size_t i = 0;
+    size_t j = 0;
+
+    while (i < expected->count || j < found->count) {
+        struct slice want = line_at(c->expected, expected, i);
+        struct slice have = line_at(c->found, found, j);
+        bool same = mean_the_same(want, have);
+        if (same || (i < expected->count && j < found->count &&
+                     mean_the_same(line_at(c->expected, expected, i + 1),
+                                   line_at(c->found, found, j + 1)))) {
+            if (!same)
+                tell_rule(c, found, j + 1, have, "was changed");
+            i++;
+            j++;
+        } else if (j >= found->count ||
+                   (i < expected->count &&
+                    mean_the_same(line_at(c->expected, expected, i + 1), have))) {
+            tell_rule(c, expected, i + 1, want, "is missing");
+            i++;
+        } else {
+            tell_rule(c, found, j + 1, have, "is not ours");
+            j++;
+        }
+    }
+}
+
+static void compare_chains(struct comparison *c)
+{
+    for (size_t i = 0; i < c->expected->chain_count; i++) {
+        const struct nft_chain *chain = &c->expected->chains[i];
+        const struct nft_chain *found = nft_listing_find(c->found, chain->name);
+        if (found == NULL)
+            tell_chain(c, chain->name, "is missing");
+        else
+            compare_rules(c, chain, found);
+    }
+    for (size_t i = 0; i < c->found->chain_count; i++) {
+        struct slice name = c->found->chains[i].name;
+        if (nft_listing_find(c->expected, name) == NULL)
+            tell_chain(c, name, "is not ours");
+    }
+    if (c->found->others > 0)
+        tell(c, "the table has sets, maps or flags that are not ours");
+}
+
+/* The table as it should be: what comes after the commands that remove the old one. */
+static int parse_expected(struct nft_listing *l, struct buf *document,
+                          const struct l4_policies *policies, struct diag *d)
+{
+    static const char table[] = "table " NFT_FAMILY " " NFT_TABLE " {";
+
+    int err = nft_rules_replace(policies, document, d);
+    if (err < 0)
+        return err;
+    struct slice text = buf_slice(document);
+    const uint8_t *at = memmem(text.data, text.len, table, strlen(table));
+    if (at == NULL)
+        return diag_set(d, ERR_INTERNAL, 0, "The rules have no table");
+    err = nft_listing_parse(l, slice_from(text, (size_t)(at - text.data)), NFT_TABLE);
+    return err < 0 ? diag_set(d, err, 0, "Out of memory") : 0;
+}
+
+static int compare(const struct nft_listing *found, const struct nft_listing *expected,
+                   struct buf *ret, bool *ret_drifted, struct diag *d)
+{
+    struct comparison c = {.found = found, .expected = expected, .out = ret};
+
+    if (found->chain_count == 0)
+        tell(&c, "the table " NFT_FAMILY " " NFT_TABLE " is missing");
+    else
+        compare_chains(&c);
+    if (c.err == 0 && c.differences > DIFFERENCES_MAX)
+        c.err = buf_printf(ret, "and %zu differences more\n", c.differences - DIFFERENCES_MAX);
+    if (c.err < 0)
+        return diag_set(d, c.err, 0, "Out of memory");
+    *ret_drifted = c.differences > 0;
+    return 0;
+}
+
+int nft_compare(struct slice listing, const struct l4_policies *expected, struct buf *ret,
+                bool *ret_drifted, struct diag *d)
+{
+    CLEANUP(nft_listing_release) struct nft_listing found;
+    CLEANUP(nft_listing_release) struct nft_listing wanted;
+    CLEANUP(buf_release) struct buf document;
+
+    nft_listing_init(&found);
+    nft_listing_init(&wanted);
+    buf_init(&document, EXPECTED_MAX);
+    int err = nft_listing_parse(&found, listing, NFT_TABLE);
+    if (err == ERR_NOMEM)
+        return diag_set(d, err, 0, "Out of memory");
+    if (err < 0) /* it can't be what we wrote */
+        nft_listing_release(&found);
+    err = parse_expected(&wanted, &document, expected, d);
+    if (err < 0)
+        return err;
+    nft_listing_sort(&found);
+    nft_listing_sort(&wanted);
+    return compare(&found, &wanted, ret, ret_drifted, d);
+}

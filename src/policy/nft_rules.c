@@ -1,0 +1,360 @@
+#include "policy/nft_rules.h"
+
+#include <assert.h>
+
+#include "base/str.h"
+#include "policy/nft_ports.h"
+#include "policy/nft_record.h"
+#include "policy/nft_text.h"
+#include "policy/nft_view.h"
+
+#define DOCUMENT_MAX ((size_t)64 * 1024 * 1024)
+
+/* The bit of ours: packets (and, for what conntrack remembers, flows) on their way to a proxy. */
+#define MARKED   "mark & 0x00100000 == 0x00100000"
+#define UNMARKED "mark & 0x00100000 == 0x00000000"
+#define SET      "mark | 0x00100000"
+#define CLEAR    "meta mark set meta mark & 0xffefffff"
+
+static_assert(POLICY_MARK == 0x00100000u && POLICY_MARK_MASK == POLICY_MARK, "as written above");
+
+static const struct nft_view outbound_redirect = {false, NFT_REDIRECT, false};
+static const struct nft_view outbound_tproxy = {false, NFT_TPROXY, false};
+static const struct nft_view loopback_redirect = {false, NFT_REDIRECT, true};
+static const struct nft_view loopback_tproxy = {false, NFT_TPROXY, true};
+static const struct nft_view inbound_redirect = {true, NFT_REDIRECT, false};
+static const struct nft_view inbound_tproxy = {true, NFT_TPROXY, false};
+
+/* What makers of chains work on. */
+struct draft {
+    const struct l4_policies *policies;
+    struct nft_text *text;
+};
+
+static bool has(const struct draft *d, struct nft_view v)
+{
+    return nft_view_protocols(d->policies, v) != 0;
+}
+
+/* Asks the view's policies; those that say "direct" let the packet pass the chain. */
+static void ask(const struct draft *d, struct nft_view v)
+{
+    /* Whoever may set marks (CAP_NET_ADMIN, CAP_NET_RAW) doesn't decide by it. */
+    nft_rule(d->text, CLEAR);
+    nft_rule(d->text, "jump %s", nft_view_decides(v));
+}
+
+/* The end of a nat chain for new connections of a view. */
+static void redirect(const struct draft *d, struct nft_view v)
+{
+    ask(d, v);
+    nft_rule(d->text, "meta " UNMARKED " accept");
+    nft_rule(d->text, CLEAR);
+    nft_rule(d->text, "goto %s", nft_view_hands_over(v));
+}
+
+static void skip_other_protocols(const struct draft *d, struct nft_view v)
+{
+    bool udp = (nft_view_protocols(d->policies, v) & L4_UDP) != 0;
+
+    nft_rule(d->text, "meta l4proto != %s accept", udp ? "{ tcp, udp }" : "tcp");
+}
+
+/* Packets to loopback go to another chain, or are left alone if no policy names loopback. */
+static void part_loopback(const struct draft *d, bool any, const char *chain)
+{
+    nft_rule(d->text, "ip daddr 127.0.0.0/8 %s%s", any ? "goto " : "accept", any ? chain : "");
+    nft_rule(d->text, "ip6 daddr ::1 %s%s", any ? "goto " : "accept", any ? chain : "");
+}
+
+/* ---- Outbound ---- */
+
+/* New connections that a program of the endpoint opens. Before the usual place of address translation, so that a policy which
+ * names a resolver that somebody else translates (Docker's 127.0.0.11) is asked first. */
+static void output_nat(const struct draft *d)
+{
+    if (!has(d, outbound_redirect))
+        return;
+    nft_chain_begin(d->text, "output_nat", "type nat hook output priority -110");
+    skip_other_protocols(d, outbound_redirect);
+    if (has(d, outbound_tproxy)) /* it is on its way already */
+        nft_rule(d->text, "meta l4proto udp meta " MARKED " accept");
+    part_loopback(d, has(d, loopback_redirect), "output_nat_loopback");
+    redirect(d, outbound_redirect);
+    nft_chain_end(d->text);
+    if (!has(d, loopback_redirect))
+        return;
+    nft_chain_begin(d->text, "output_nat_loopback", NULL);
+    redirect(d, loopback_redirect);
+    nft_chain_end(d->text);
+}
+
+/* What conntrack can't follow is never translated: it would leave by the way it was sent. It is dropped if it should have gone to a proxy. */
+static void output_stray(const struct draft *d)
+{
+    static const struct nft_view views[] = {{false, NFT_REDIRECT, false},
+                                            {false, NFT_TPROXY, false}};
+
+    if (!has(d, outbound_redirect) && !has(d, outbound_tproxy))
+        return;
+    nft_chain_begin(d->text, "output_stray", "type filter hook output priority -170");
+    nft_rule(d->text, "ct state established,related,new accept");
+    nft_rule(d->text, "meta l4proto != { tcp, udp } accept");
+    part_loopback(d, false, "");
+    nft_rule(d->text, CLEAR);
+    for (size_t i = 0; i < ARRAY_LEN(views); i++)
+        if (has(d, views[i]))
+            nft_rule(d->text, "jump %s", nft_view_decides(views[i]));
+    nft_rule(d->text, "meta " MARKED " drop");
+    nft_chain_end(d->text);
+}
+
+/* Marks a datagram that belongs to a proxy, and remembers that of its flow. */
+static void mark(const struct draft *d, struct nft_view v)
+{
+    ask(d, v);
+    nft_rule(d->text, "meta " MARKED " ct " UNMARKED " ct mark set ct " SET);
+}
+
+/* Outbound UDP, datagram by datagram: what is marked here is routed again, over lo. An ICMP error about such a flow takes the same way: it
+ * is for the proxy, and the server that it names has never heard of the flow. An answer of a proxy (from the address of the server) comes
+ * by here too, as a reply; when the flow has been forgotten meanwhile it is dropped, as any address translation does, else it would be
+ * the beginning of a flow whose other direction, which is the program's, goes direct. */
+static void output_udp(const struct draft *d)
+{
+    if (!has(d, outbound_tproxy))
+        return;
+    nft_chain_begin(d->text, "output_udp", "type route hook output priority mangle");
+    nft_rule(d->text, "meta l4proto tcp accept");
+    nft_rule(d->text, "meta l4proto { icmp, ipv6-icmp } ct state related ct " MARKED
+                      " meta mark set meta " SET " accept");
+    nft_rule(d->text, "meta l4proto != udp accept");
+    nft_rule(d->text, "ct direction reply accept");
+    nft_rule(d->text, "socket transparent 1 fib saddr type != local drop");
+    part_loopback(d, has(d, loopback_tproxy), "output_udp_loopback");
+    mark(d, outbound_tproxy);
+    nft_chain_end(d->text);
+    if (!has(d, loopback_tproxy))
+        return;
+    nft_chain_begin(d->text, "output_udp_loopback", NULL);
+    mark(d, loopback_tproxy);
+    nft_chain_end(d->text);
+}
+
+/* Without the routes of udp_routes.h (somebody has removed them) marked packets would leave. */
+static void postrouting(const struct draft *d)
+{
+    if (!has(d, outbound_tproxy))
+        return;
+    nft_chain_begin(d->text, "postrouting", "type filter hook postrouting priority mangle");
+    nft_rule(d->text, "oif \"lo\" accept");
+    nft_rule(d->text,
+             "meta " MARKED " meta l4proto { icmp, udp, ipv6-icmp } fib saddr type local drop");
+    nft_chain_end(d->text);
+}
+
+/* ---- Inbound, and outbound UDP that has come back ---- */
+
+/* Only on lo: a mark that a packet has from elsewhere is somebody else's. */
+static void returned(const struct draft *d)
+{
+    nft_rule(d->text, "iif \"lo\" meta l4proto udp meta " MARKED " goto returned_udp");
+}
+
+static void returned_chain(const struct draft *d)
+{
+    if (!has(d, outbound_tproxy))
+        return;
+    nft_chain_begin(d->text, "returned_udp", NULL);
+    if (has(d, loopback_tproxy))
+        part_loopback(d, true, nft_view_hands_over(loopback_tproxy));
+    nft_rule(d->text, "goto %s", nft_view_hands_over(outbound_tproxy));
+    nft_chain_end(d->text);
+}
+
+/* Flows that began here are left alone, what is forwarded too. */
+static void inbound_udp(const struct draft *d)
+{
+    nft_rule(d->text, "meta l4proto != udp accept");
+    nft_rule(d->text, "iif \"lo\" accept");
+    nft_rule(d->text, "ct direction reply accept");
+    nft_rule(d->text, "fib daddr type != local accept");
+    redirect(d, inbound_tproxy);
+}
+
+static void prerouting_udp(const struct draft *d)
+{
+    if (!has(d, outbound_tproxy) && !has(d, inbound_tproxy))
+        return;
+    nft_chain_begin(d->text, "prerouting_udp", "type filter hook prerouting priority mangle");
+    if (has(d, outbound_tproxy))
+        returned(d);
+    if (has(d, inbound_tproxy))
+        inbound_udp(d);
+    nft_chain_end(d->text);
+    returned_chain(d);
+}
+
+/* New connections from elsewhere to an address of the endpoint. After the usual place: what somebody translates to go on to another host (a
+ * published port of a container, say) is forwarded, not inbound. */
+static void prerouting_nat(const struct draft *d)
+{
+    if (!has(d, inbound_redirect))
+        return;
+    nft_chain_begin(d->text, "prerouting_nat", "type nat hook prerouting priority dstnat + 10");
+    nft_rule(d->text, "iif \"lo\" accept");
+    skip_other_protocols(d, inbound_redirect);
+    nft_rule(d->text, "fib daddr type != local accept");
+    redirect(d, inbound_redirect);
+    nft_chain_end(d->text);
+}
+
+/* ---- The proxies' ports ---- */
+
+static void closed_chain(const struct draft *d, const char *protocol, const struct nft_ports *ports,
+                         const char *action)
+{
+    nft_put(d->text, "\n\tchain closed_%s {\n", protocol);
+    for (uint16_t port = nft_ports_next(ports, 0); port != 0; port = nft_ports_next(ports, port))
+        nft_rule(d->text, "meta l4proto %s ct direction original ct original proto-dst %u %s",
+                 protocol, (unsigned)port, action);
+    nft_chain_end(d->text);
+}
+
+static void port_rule(const struct draft *d, const char *protocol, const struct nft_ports *ports,
+                      const char *action)
+{
+    if (nft_ports_next(ports, 0) == 0)
+        return;
+    nft_put(d->text, "\t\t%s dport ", protocol);
+    nft_ports_put(d->text, ports);
+    nft_put(d->text, " %s\n", action);
+}
+
+/* What conntrack can't follow: not to a proxy's port, and not past an inbound proxy. */
+static void input_stray(const struct draft *d, const struct nft_ports *tcp,
+                        const struct nft_ports *udp)
+{
+    nft_chain_begin(d->text, "input_stray", NULL);
+    port_rule(d, "tcp", tcp, "drop");
+    port_rule(d, "udp", udp, "drop");
+    if (has(d, inbound_redirect)) {
+        nft_rule(d->text, "meta l4proto != { tcp, udp } accept");
+        ask(d, inbound_redirect);
+        nft_rule(d->text, "meta " MARKED " drop");
+    }
+    nft_chain_end(d->text);
+}
+
+/* Closed to other machines is what was sent to a proxy's port; what a policy has sent there was sent elsewhere. */
+static void input(const struct draft *d)
+{
+    struct nft_ports tcp = {0}, udp = {0};
+
+    nft_ports_of(&tcp, d->policies, L4_TCP);
+    nft_ports_of(&udp, d->policies, L4_UDP);
+    nft_chain_begin(d->text, "input", "type filter hook input priority filter");
+    nft_rule(d->text, "ct state established,related accept");
+    nft_rule(d->text, "iif \"lo\" accept");
+    nft_rule(d->text, "ct state invalid,untracked goto input_stray");
+    port_rule(d, "tcp", &tcp, "goto closed_tcp");
+    port_rule(d, "udp", &udp, "goto closed_udp");
+    nft_chain_end(d->text);
+    input_stray(d, &tcp, &udp);
+    if (nft_ports_next(&tcp, 0) != 0)
+        closed_chain(d, "tcp", &tcp, "reject with tcp reset");
+    if (nft_ports_next(&udp, 0) != 0)
+        closed_chain(d, "udp", &udp, "drop");
+}
+
+/* ---- Documents ---- */
+
+static void remove_table(struct nft_text *t, const char *name)
+{
+    /* The first makes the second possible, be the table there or not. */
+    nft_put(t, "add table " NFT_FAMILY " %s\ndelete table " NFT_FAMILY " %s\n", name, name);
+}
+
+static void chains(const struct draft *d)
+{
+    output_nat(d);
+    output_stray(d);
+    output_udp(d);
+    postrouting(d);
+    prerouting_udp(d);
+    prerouting_nat(d);
+    input(d);
+    nft_view_chains(d->text, d->policies, outbound_redirect);
+    nft_view_chains(d->text, d->policies, loopback_redirect);
+    nft_view_chains(d->text, d->policies, outbound_tproxy);
+    nft_view_chains(d->text, d->policies, loopback_tproxy);
+    nft_view_chains(d->text, d->policies, inbound_redirect);
+    nft_view_chains(d->text, d->policies, inbound_tproxy);
+    nft_policy_chains(d->text, d->policies);
+    nft_tproxy_chains(d->text, d->policies);
+}
+
+static int finish(const struct nft_text *t, struct diag *d)
+{
+    if (t->err == ERR_TOOBIG)
+        return diag_set(d, ERR_TOOBIG, 0, "The policies make too many rules: more than %zu MiB",
+                        DOCUMENT_MAX >> 20);
+    return t->err < 0 ? diag_set(d, t->err, 0, "Out of memory") : 0;
+}
+
+int nft_rules_replace(const struct l4_policies *l, struct buf *ret, struct diag *d)
+{
+    CLEANUP(l4_policies_release) struct l4_policies sorted;
+    struct nft_text t = {.out = ret};
+
+    l4_policies_init(&sorted);
+    int err = l4_policies_copy(l, &sorted);
+    if (err < 0)
+        return diag_set(d, err, 0, "Out of memory");
+    l4_policies_sort(&sorted);
+    remove_table(&t, NFT_TABLE);
+    remove_table(&t, NFT_BLOCK_TABLE);
+    nft_put(&t, "table " NFT_FAMILY " " NFT_TABLE " {");
+    err = nft_record_write(l, &t, d);
+    if (err < 0)
+        return err;
+    chains(&(struct draft){&sorted, &t});
+    nft_put(&t, "}\n");
+    return finish(&t, d);
+}
+
+int nft_rules_remove(struct buf *ret, struct diag *d)
+{
+    struct nft_text t = {.out = ret};
+
+    remove_table(&t, NFT_TABLE);
+    remove_table(&t, NFT_BLOCK_TABLE);
+    return finish(&t, d);
+}
+
+/* Before anything else (conntrack, too) looks at the packet. */
+static void block_chain(struct nft_text *t, const char *hook, const char *exempt)
+{
+    nft_put(t, "\n\tchain %s {\n\t\ttype filter hook %s priority -500; policy drop;\n", hook, hook);
+    if (exempt != NULL)
+        nft_rule(t, "%s \"lo\" accept", exempt);
+    nft_chain_end(t);
+}
+
+int nft_rules_block(struct buf *ret, struct diag *d)
+{
+    struct nft_text t = {.out = ret};
+
+    remove_table(&t, NFT_BLOCK_TABLE);
+    nft_put(&t, "table " NFT_FAMILY " " NFT_BLOCK_TABLE " {");
+    block_chain(&t, "input", "iif");
+    block_chain(&t, "output", "oif");
+    block_chain(&t, "forward", NULL);
+    nft_put(&t, "}\n");
+    return finish(&t, d);
+}
+
+bool nft_rules_want_udp_routes(const struct l4_policies *l)
+{
+    return nft_view_protocols(l, outbound_tproxy) != 0;
+}
