@@ -1,8 +1,8 @@
 #!/bin/bash
 # usage: scripts/windows-check.sh BUILD_DIR
 #
-# Cross-builds the portable modules with mingw-w64 against the cached sysroot and runs their unit and replay suites under
-# wine, in a prefix of their own inside the build directory.
+# Cross-builds the portable modules and stile.exe with mingw-w64 against the cached sysroot. Runs their unit and replay suites under
+# wine, in a prefix of their own inside the build directory, and stile.exe itself with doubles of HNS's libraries (tests/windows).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -61,6 +61,6 @@ configure
 ninja -C "$build" -j"$JOBS" -k 0 --quiet
 rm -f "$build/meson-logs/testlog.json"
 rc=0
-/usr/bin/meson test -C "$build" --no-rebuild --suite unit --suite replay --timeout-multiplier 4 --print-errorlogs || rc=1
+/usr/bin/meson test -C "$build" --no-rebuild --suite unit --suite replay --suite windows --timeout-multiplier 4 --print-errorlogs || rc=1
 scripts/count_tests.py "$build" || rc=1
 exit $rc

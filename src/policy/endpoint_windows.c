@@ -294,9 +294,9 @@ static int take_back(struct endpoint *e, json_t *removed, struct diag *d)
                         "%.380s. The policies that were there before are back", first.text);
     return diag_set(
         d, first.err, first.os_code,
-        "%.180s. The %zu policies that had been removed could not be put back (%.120s): "
-        "the endpoint is without them now. Apply again",
-        first.text, json_array_size(removed), own.text);
+        "%.180s. What had been removed for it could not be put back (%.120s): the endpoint is "
+        "without these policies now (%zu of them). Apply again",
+        first.text, own.text, json_array_size(removed));
 }
 
 static int carry_out(struct endpoint *e, const struct plan *p, struct endpoint_change *c,

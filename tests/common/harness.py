@@ -88,11 +88,9 @@ def _report(number, name, outcome, world):
     sys.stdout.flush()
 
 
-def run_tests(file, tests, make_world, programs=(), root_only=False, limit_s=LIMIT_S):
-    """Runs the tests in order in one world. Arguments of the program: words; only tests with one of them in their names."""
-    if "STILE_WORLD" not in os.environ:
-        _enter_world(file, programs, root_only)
-    _own_shared_memory()
+def run_here(tests, make_world, limit_s=LIMIT_S):
+    """Runs the tests in order in one world, where the caller is: without namespaces. Arguments of the program: words; only tests
+    with one of them in their names."""
     signal.signal(signal.SIGALRM, _on_alarm)
     chosen = [t for t in tests if not sys.argv[1:] or any(word in t.__name__ for word in sys.argv[1:])]
     failed = skipped = 0
@@ -108,3 +106,11 @@ def run_tests(file, tests, make_world, programs=(), root_only=False, limit_s=LIM
         _report(number, test.__name__.replace("_", " "), outcome, world)
     world.stop()
     sys.exit(1 if failed else 77 if chosen and skipped == len(chosen) else 0)
+
+
+def run_tests(file, tests, make_world, programs=(), root_only=False, limit_s=LIMIT_S):
+    """The same in a world of namespaces of its own."""
+    if "STILE_WORLD" not in os.environ:
+        _enter_world(file, programs, root_only)
+    _own_shared_memory()
+    run_here(tests, make_world, limit_s)
