@@ -9,8 +9,12 @@ known=$(dirname "$0")/wine-fixme.txt
 messages=$(mktemp)
 trap 'rm -f "$messages"' EXIT
 
-WINEDEBUG=${WINEDEBUG:-fixme+all} /usr/lib/wine/wine64 "$@" 2>"$messages"
-status=$?
+# Now and then the kernel puts something where wine wants its first page: then nothing of the program has run yet.
+for attempt in 1 2 3 4; do
+    WINEDEBUG=${WINEDEBUG:-fixme+all} /usr/lib/wine/wine64 "$@" 2>"$messages"
+    status=$?
+    grep -q 'failed to map the shared user data' "$messages" || break
+done
 unknown=$(grep 'fixme:' "$messages" | grep -v -F -f <(grep -v '^#' "$known"))
 grep -v 'fixme:' "$messages" >&2
 if [ -n "$unknown" ]; then

@@ -244,11 +244,19 @@ char *double_utf8(const wchar_t *text)
     return out;
 }
 
+/* Another process may have the file open at the moment. */
+#define ATTEMPTS 200
+
 json_t *double_state(void)
 {
     json_error_t error;
+    json_t *state = NULL;
     const char *path = getenv("HNS_STATE");
-    json_t *state = path != NULL ? json_load_file(path, 0, &error) : NULL;
+    for (int i = 0; path != NULL && state == NULL && i < ATTEMPTS; i++) {
+        state = json_load_file(path, 0, &error);
+        if (state == NULL)
+            Sleep(10);
+    }
     if (state == NULL) {
         double_log("no state: %s", path != NULL ? error.text : "HNS_STATE is not set");
         ExitProcess(91);
@@ -259,9 +267,16 @@ json_t *double_state(void)
 void double_save(const json_t *state)
 {
     char path[MAX_PATH];
+    bool saved = false;
     const char *target = getenv("HNS_STATE");
     (void)str_format(path, sizeof(path), "%s.%lu", target, GetCurrentProcessId());
-    if (json_dump_file(state, path, JSON_INDENT(1)) != 0 ||
-        !MoveFileExA(path, target, MOVEFILE_REPLACE_EXISTING))
+    if (json_dump_file(state, path, JSON_INDENT(1)) != 0)
         ExitProcess(92);
+    for (int i = 0; !saved && i < ATTEMPTS; i++) {
+        saved = MoveFileExA(path, target, MOVEFILE_REPLACE_EXISTING);
+        if (!saved)
+            Sleep(10);
+    }
+    if (!saved)
+        ExitProcess(93);
 }
