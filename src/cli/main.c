@@ -1,6 +1,7 @@
 /* stile: the one executable. Which commands it has, and under which names it may be started. */
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/hcnproxyctl.h"
 #include "platform/signals.h"
 #include "platform/standard_fds.h"
 #include "tls/context.h"
@@ -22,6 +23,15 @@ const struct command *const cli_commands[] = {
     &command_broker,
     &command_broker_check,
     &command_cleanup,
+    &command_policy_lookup,
+    &command_policy_list,
+    &command_policy_apply,
+    &command_policy_add,
+    &command_policy_remove,
+    &command_policy_clear,
+    &command_policy_reconcile,
+    &command_policy_validate,
+    &command_policy_version,
     &command_gateway_init,
     &command_gateway_check,
     &command_gateway_run,
@@ -39,6 +49,8 @@ const struct command *const cli_commands[] = {
 
 /* Other names under which the program may be started. */
 static const struct program programs[] = {
+    {"hcnproxyctl", hcnproxyctl_run},
+    {"hcnproxyctrl", hcnproxyctl_run}, /* as its repository spells it */
     {NULL, NULL},
 };
 

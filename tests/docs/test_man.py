@@ -35,18 +35,27 @@ def options_in_man(lines):
 
 
 def commands_in_man(path):
-    """Name of each command: the options that its section lists."""
+    """Name of each command: the options that its section lists. A section that speaks of POLICY OPTIONS has those too."""
     sections, name = {}, None
     with open(path, encoding="utf-8") as file:
         for line in file:
-            if line.startswith(".Ss stile "):
+            if line.startswith(".Ss stile ") and line.rstrip() != ".Ss stile policy COMMAND":
                 name = re.match(r"\.Ss stile ((?:[a-z]+(?: |$))+)", line.rstrip()).group(1).strip()
                 sections[name] = []
             elif line.startswith(".Sh"):
                 name = None
             elif name is not None:
                 sections[name].append(line.rstrip())
-    return {name: options_in_man(lines) for name, lines in sections.items()}
+    found = {name: options_in_man(lines) for name, lines in sections.items()}
+    for name, lines in sections.items():
+        if any("POLICY OPTIONS" in line for line in lines):
+            found[name] |= policy_options_in_man(path)
+    return found
+
+
+def policy_options_in_man(path):
+    with open(path, encoding="utf-8") as file:
+        return options_in_man(file.read().split(".Sh POLICY OPTIONS", 1)[1].split(".Sh", 1)[0].splitlines())
 
 
 def shared_in_man(path):
@@ -54,9 +63,9 @@ def shared_in_man(path):
         return options_in_man(file.read().split(".Ss", 1)[0].splitlines())
 
 
-def first_example(path):
+def first_example(path, section="EXAMPLES"):
     with open(path, encoding="utf-8") as file:
-        return file.read().split(".Sh EXAMPLES", 1)[1].split(".Bd", 1)[1].split("\n", 1)[1].split(".Ed", 1)[0]
+        return file.read().split(".Sh " + section, 1)[1].split(".Bd", 1)[1].split("\n", 1)[1].split(".Ed", 1)[0]
 
 
 def policy_problems(stile, path):
@@ -82,6 +91,14 @@ def example_problems(stile, path):
     return [] if done.returncode == 0 else (done.stdout + done.stderr).splitlines()
 
 
+def policies_problems(stile, path):
+    """The same of the policies'."""
+    text = first_example(path, "FILES")
+    done = subprocess.run([stile, "policy", "validate", "--system", "linux", "--file", "-"], input=text, capture_output=True,
+                          text=True, check=False)
+    return [] if done.returncode == 0 else (done.stdout + done.stderr).splitlines()
+
+
 def report(number, name, wrong):
     print(f"{'not ok' if wrong else 'ok'} {number} - {name}")
     for line in wrong:
@@ -91,7 +108,8 @@ def report(number, name, wrong):
 
 def main(stile, man_dir):
     page = os.path.join(man_dir, "stile.1")
-    documented = commands_in_man(page)
+    policy_page = os.path.join(man_dir, "stile-policy.1")
+    documented = commands_in_man(page) | commands_in_man(policy_page)
     known = commands_in_help(stile)
     wrong_commands = [f"{c}: only in help" for c in known if c not in documented]
     wrong_commands += [f"{c}: only in the man page" for c in documented if c not in known]
@@ -101,7 +119,7 @@ def main(stile, man_dir):
         wrong_options += [f"{command} --{o}: only in help" for o in helped_options - documented[command]]
         wrong_options += [f"{command} --{o}: only in the man page" for o in documented[command] - helped_options]
     shared = shared_in_man(page) ^ TOGETHER
-    print("1..5")
+    print("1..6")
     failed = report(1, "man page and help have the same commands", wrong_commands)
     failed |= report(2, "man page and help have the same options of each command", sorted(wrong_options))
     failed |= report(3, "man page has the options of every command", sorted(shared))
@@ -109,6 +127,7 @@ def main(stile, man_dir):
                      example_problems(stile, os.path.join(man_dir, "stile-gateway.5")))
     failed |= report(5, "the example of the broker's man page is good",
                      policy_problems(stile, os.path.join(man_dir, "stile-broker.8")))
+    failed |= report(6, "the example of a file of policies is good", policies_problems(stile, policy_page))
     return 1 if failed else 0
 
 

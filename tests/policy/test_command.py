@@ -1,0 +1,537 @@
+#!/usr/bin/python3
+"""`stile policy`, and hcnproxyctl, as a person types them: what they print, take, refuse and leave behind, in network namespaces that
+the test makes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, ".."))
+
+from common.harness import run_tests  # noqa: E402
+from common.process import Failed, Skip, before_exec, finish  # noqa: E402
+
+STILE = os.environ.get("STILE", "")
+DIR = "/run/test"
+TABLE = "stile_policy"
+COMMANDS = ["lookup", "list", "apply", "add", "remove", "clear", "reconcile", "validate", "version"]
+SEED = {"Type": "L4WFPPROXY", "Settings": {
+    "InboundProxyPort": "9091", "OutboundProxyPort": "9191", "FilterTuple": {"Protocols": "6"},
+    "InboundExceptions": {"PortExceptions": ["90001", "90002"], "IpAddressExceptions": ["127.0.0.1"]},
+    "OutboundExceptions": {"PortExceptions": ["90001", "90002"], "IpAddressExceptions": ["127.0.0.1"]},
+    "UserSID": "S-1-5-32-556"}}
+
+
+class World:
+    """Network namespaces by name, as ip netns makes them, in a /run of the test's own."""
+
+    def __init__(self):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True)
+        os.mkdir(DIR)
+        os.chmod(DIR, 0o755)
+        self.names = []
+        self.said = []
+
+    def namespace(self, name):
+        subprocess.run(["ip", "netns", "add", name], check=True)
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        self.names.append(name)
+        return name
+
+    def run(self, argv, text="", namespace=None, uid=None, timeout=30, executable=None):
+        enter = [(f"/run/netns/{namespace}", 0x40000000)] if namespace else []
+        process = subprocess.Popen(argv, executable=executable, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   preexec_fn=before_exec(enter, uid))
+        result = finish(process, argv, text, timeout)
+        self.said.append(f"{' '.join(argv)[:300]}: {result!r}"[:3000])
+        return result
+
+    def stile(self, *words, **more):
+        return self.run([STILE, "policy", *words], **more)
+
+    def good(self, *words, **more):
+        """The same, when it must succeed."""
+        result = self.stile(*words, **more)
+        if result.status != 0:
+            raise Failed(f"stile policy {' '.join(words)}: {result!r}")
+        return result
+
+    def refused(self, status, *words, says=(), **more):
+        """The same, when it must fail; `says` must be in its message, and nothing on standard output."""
+        result = self.stile(*words, **more)
+        missing = [text for text in says if text not in result.err]
+        if result.status != status or missing or result.out or "\x1b" in result.err:
+            raise Failed(f"stile policy {' '.join(words)}: wanted status {status} and {missing}: {result!r}")
+        return result
+
+    def nft(self, namespace, *words, text=""):
+        result = self.run(["nft", *words], text=text, namespace=namespace)
+        if result.status != 0:
+            raise Failed(f"nft {' '.join(words)}: {result!r}")
+        return result.out
+
+    def ruleset(self, namespace):
+        """Everything that a change could change, with handles: they tell whether something was written anew."""
+        rules = self.run(["ip", "-n", namespace, "rule"]).out + self.run(["ip", "-n", namespace, "-6", "rule"]).out
+        return self.nft(namespace, "-a", "list", "ruleset") + rules
+
+    def policies(self, namespace):
+        return self.good("list", namespace, "--json").json()
+
+    def mark_logs(self):
+        self.said = []
+
+    def logs(self):
+        return "\n" + "\n".join(self.said[-6:])
+
+    def end_test(self):
+        for name in self.names:
+            subprocess.run(["ip", "netns", "delete", name], check=False)
+        self.names = []
+
+    def stop(self):
+        pass
+
+
+def expect(condition, what):
+    if not condition:
+        raise Failed(str(what))
+
+
+def policy(number=1, **settings):
+    """One of many in HNS's form, each with another port."""
+    return {"Type": "L4WFPPROXY", "Settings": {"OutboundProxyPort": "15001", "FilterTuple": {
+        "Protocols": "6", "RemotePorts": str(number), "Priority": number}, "UserID": "1337", **settings}}
+
+
+def write(name, value):
+    path = os.path.join(DIR, name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(value if isinstance(value, str) else json.dumps(value))
+    return path
+
+
+def help_tells_of_all_commands(world):
+    overview = world.run([STILE, "help"]).out
+    expect("\nContainer policies:\n" in overview, overview)
+    group = world.run([STILE, "help", "policy"]).out
+    for command in COMMANDS:
+        expect(f"  stile policy {command} " in overview, (command, overview))
+        expect(f"  stile policy {command} " in group, (command, group))
+        told = world.run([STILE, "policy", command, "--help"])
+        expect(told.status == 0 and told.out.startswith(f"Usage: stile policy {command} "), told)
+        expect(command == "version" or "Example" in told.out, told)
+
+
+def policy_alone_and_its_help_show_the_commands(world):
+    alone = world.run([STILE, "policy"])
+    expect(alone.status == 2 and "stile policy apply" in alone.err and not alone.out, alone)
+    asked = world.run([STILE, "policy", "--help"])
+    expect(asked.status == 0 and asked.out == alone.err and not asked.err, asked)
+
+
+def command_lines_that_make_no_sense_are_refused_with_2(world):
+    blue = world.namespace("blue")
+    world.refused(2, "add", says=["stile policy add ENDPOINT", "stile help policy add"])
+    world.refused(2, "add", blue, says=["No policy is given", "--port", "--file"])
+    world.refused(2, "apply", blue, says=["No policy is given"])
+    world.refused(2, "validate", says=["No policy is given"])
+    world.refused(2, "add", blue, "--port", "70000", says=["--port", "65535", "70000"])
+    world.refused(2, "add", blue, "--port", "0", says=["--port", "from 1 to"])
+    world.refused(2, "add", blue, "--priority", "65536", says=["--priority"])
+    world.refused(2, "add", blue, "--udp", "nat", says=["--udp", "tproxy|redirect"])
+    world.refused(2, "add", blue, "--port", "80", "--port", "81", says=["--port was given twice"])
+    world.refused(2, "add", blue, "--port", "80", "--uid", "1", "--remoteports", "90001", says=["remoteports", "90001", "65535"])
+    world.refused(2, "add", blue, "--port", "80", "--uid", "1", "--remoteaddr", "10.0.0.1/8", says=["remoteaddr", "10.0.0.0/8"])
+    world.refused(2, "add", blue, "--port", "80", "--uid", "nobody-of-that-name", says=["uid", "nobody-of-that-name"])
+    world.refused(2, "add", blue, "--port", "80", "--protocol", "sctp", says=["protocol", "sctp"])
+    world.refused(2, "remove", blue, says=["Which one", "clear"])
+    world.refused(2, "remove", blue, "--port", "80", "--file", "-", says=["not both"])
+    world.refused(2, "list", blue, "green", says=["green"])
+    world.refused(2, "version", "blue", says=["blue"])
+    expect(world.policies(blue) == [], "something was added")
+
+
+def names_that_are_none_are_refused(world):
+    for command, what in (("list", "endpoint"), ("clear", "endpoint"), ("reconcile", "endpoint"), ("lookup", "container")):
+        world.refused(2, command, "", says=[f"The {what} is empty"])
+        world.refused(2, command, "--", "-x", says=[f"The {what} can't begin with \"-\""])
+        world.refused(2, command, "x" * 600, says=[f"The {what} is too long"])
+        world.refused(2, command, "a\x1b[31mb", says=[f"The {what} has control characters"])
+
+
+def endpoints_that_are_not_there_are_named(world):
+    world.refused(1, "list", "nowhere", says=["nowhere"])
+    world.refused(1, "list", "/run/netns/nowhere", says=["/run/netns/nowhere"])
+    world.refused(1, "list", "pid:3999999", says=["3999999"])
+    world.refused(1, "clear", write("plain", "no namespace"), says=["namespace"])
+    world.refused(1, "add", "nowhere", "--port", "80", "--uid", "1", says=["nowhere"])
+
+
+def the_hosts_own_network_is_refused_without_host(world):
+    for name in ("/proc/self/ns/net", "/proc/1/ns/net", "pid:1"):
+        for words in (["list"], ["clear"], ["reconcile"], ["apply", "--port", "80", "--uid", "1"]):
+            world.refused(1, words[0], name, *words[1:], says=["--host"])
+    expect(world.good("list", "/proc/1/ns/net", "--host", "--json").json() == [], "the host has policies")
+
+
+def a_process_is_an_endpoint_until_it_ends(world):
+    sleeper = subprocess.Popen(["unshare", "--net", "sleep", "100"])
+    time.sleep(0.3)
+    try:
+        with open(f"/proc/{sleeper.pid}/stat", encoding="ascii") as file:
+            start = file.read().rpartition(")")[2].split()[19]
+        name = f"pid:{sleeper.pid}@{start}"
+        world.good("add", name, "--port", "80", "--uid", "7")
+        expect(len(world.policies(f"pid:{sleeper.pid}")) == 1, "the policy isn't there")
+        world.refused(1, "list", f"pid:{sleeper.pid}@{int(start) + 1}", says=[str(sleeper.pid)])
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    world.refused(1, "list", name, says=[str(sleeper.pid)])
+
+
+def lookup_says_where_it_looked(world):
+    world.refused(1, "lookup", "ccaae3aba155", says=["containerd"])
+    world.refused(1, "lookup", "ccaae3aba155", "--runtimeendpoint", "unix:///run/test/none.sock", says=["/run/test/none.sock"])
+    world.refused(2, "lookup", says=["CONTAINER"])
+
+
+ALL_OPTIONS = ["--inbound-port", "9091", "--outbound-port", "9191", "--protocol", "tcp,udp", "--udp", "redirect", "--priority", "7",
+               "--localaddr", "10.1.0.0/16,10.2.0.1", "--remoteaddr", "192.0.2.0/24", "--remoteaddr", "fd00::/8",
+               "--localaddr", "fd01::/16", "--localports", "1000-60000", "--remoteports", "80,443",
+               "--inbound-port-exceptions", "22", "--inbound-port-exceptions", "23,24",
+               "--inbound-address-exceptions", "10.9.0.1", "--outbound-port-exceptions", "53", "--outbound-address-exceptions",
+               "10.0.0.0/8,fd02::1", "--usersid", "system", "--uid", "1337", "--gid", "1338"]
+
+
+def every_option_becomes_what_it_says(world):
+    blue = world.namespace("blue")
+    world.good("add", blue, *ALL_OPTIONS)
+    [one] = world.policies(blue)
+    s = one["Settings"]
+    expect(one["Type"] == "L4WFPPROXY", one)
+    expect((s["InboundProxyPort"], s["OutboundProxyPort"]) == ("9091", "9191"), s)
+    f = s["FilterTuple"]
+    expect(f["Protocols"] == "6,17" and f["Priority"] == 7 and s["UdpMode"] == "redirect", s)
+    expect(f["LocalAddresses"] == "10.1.0.0/16,10.2.0.1,fd01::/16" and f["RemoteAddresses"] == "192.0.2.0/24,fd00::/8", f)
+    expect(f["LocalPorts"] == "1000-60000" and f["RemotePorts"] == "80,443", f)
+    expect(sum((e.split("-") for e in s["InboundExceptions"]["PortExceptions"]), []) in (["22", "23", "24"], ["22", "24"]), s)
+    expect(s["InboundExceptions"]["IpAddressExceptions"] == ["10.9.0.1"], s)
+    expect(s["OutboundExceptions"] == {"PortExceptions": ["53"], "IpAddressExceptions": ["10.0.0.0/8", "fd02::1"]}, s)
+    expect((s["UserSID"], s["UserID"], s["GroupID"]) == ("S-1-5-18", "1337", "1338"), s)
+
+
+def list_tells_people_everything(world):
+    blue = world.namespace("blue")
+    expect("has no policies" in world.good("list", blue).out, "an empty list")
+    world.good("add", blue, *ALL_OPTIONS)
+    world.good("add", blue, "--outbound-port", "3000", "--uid", "5")
+    told = world.good("list", blue).out
+    for text in ("1. TCP, priority 0", "2. TCP and UDP (redirect), priority 7", "to port 9091; not ports 22", "not addresses 10.9.0.1",
+                 "to port 9191; not ports 53; not addresses 10.0.0.0/8,fd02::1", "local addresses 10.1.0.0/16", "local ports 1000-60000",
+                 "remote addresses 192.0.2.0/24,fd00::/8", "remote ports 80,443", "uid 1337 or gid 1338", "SID S-1-5-18", "to port 3000"):
+        expect(text in told, (text, told))
+
+
+def port_alone_sets_both_directions(world):
+    blue = world.namespace("blue")
+    world.good("add", blue, "--port", "8000", "--uid", "1337")
+    settings = world.policies(blue)[0]["Settings"]
+    expect((settings["InboundProxyPort"], settings["OutboundProxyPort"]) == ("8000", "8000"), settings)
+    world.good("apply", blue, "--port", "8000", "--inbound-port", "8001", "--uid", "1337")
+    settings = world.policies(blue)[0]["Settings"]
+    expect((settings["InboundProxyPort"], settings["OutboundProxyPort"]) == ("8001", "8000"), settings)
+
+
+def add_says_what_is_new_and_what_was_there(world):
+    blue = world.namespace("blue")
+    expect(world.good("add", blue, "--port", "80", "--uid", "9").out == "Added 1 policy.\n", "the first")
+    before = world.ruleset(blue)
+    again = world.good("add", blue, "--port", "80", "--uid", "9")
+    expect(again.out == "Added 0 policies; 1 was there already.\n", again)
+    expect(world.ruleset(blue) == before, "adding what is there has written something")
+    path = write("more.json", [policy(1), policy(2)])
+    result = world.good("add", blue, "--file", path, "--port", "80", "--uid", "9", "--json").json()
+    expect((result["added"], result["unchanged"], result["removed"]) == (2, 1, 0), result)
+    expect(result["dry_run"] is False and "sent" not in result and result["endpoint"], result)
+    expect(len(world.policies(blue)) == 3, world.policies(blue))
+
+
+def what_list_prints_apply_reads(world):
+    blue, green = world.namespace("blue"), world.namespace("green")
+    world.good("add", blue, *ALL_OPTIONS)
+    world.good("add", blue, "--file", "-", text=json.dumps([policy(2), policy(1)]))
+    listed = world.good("list", blue, "--json").out
+    applied = world.good("apply", green, "--file", "-", text=listed)
+    expect("3 policies: 3 added, 0 unchanged; 0 removed." in applied.out, applied)
+    expect(world.good("list", green, "--json").out == listed, "the round trip changed something")
+    order = [p["Settings"]["FilterTuple"]["Priority"] for p in json.loads(listed)]
+    expect(order == sorted(order), order)
+
+
+def apply_touches_nothing_that_is_right(world):
+    blue = world.namespace("blue")
+    path = write("three.json", [policy(1), policy(2), policy(3)])
+    world.good("apply", blue, "--file", path)
+    before = world.ruleset(blue)
+    again = world.good("apply", blue, "--file", path)
+    expect(again.out == "3 policies: as before.\n", again)
+    expect(world.ruleset(blue) == before, "a second apply has written something")
+    dry = world.good("apply", blue, "--file", path, "--dry-run")
+    expect(dry.out == "", dry)
+    changed = world.good("apply", blue, "--file", "-", "--json", text=json.dumps({"Policies": [policy(2), policy(4)]})).json()
+    expect((changed["added"], changed["removed"], changed["unchanged"]) == (1, 2, 1), changed)
+
+
+def dry_run_prints_what_would_be_sent_and_sends_nothing(world):
+    blue = world.namespace("blue")
+    world.good("add", blue, "--port", "80", "--uid", "9")
+    before, listed = world.ruleset(blue), world.policies(blue)
+    path = write("one.json", [policy(1)])
+    udp = ["--outbound-port", "15053", "--protocol", "udp", "--uid", "9"]
+    for words in (["add", blue, "--file", path], ["apply", blue, "--file", path], ["remove", blue, "--port", "80"], ["clear", blue],
+                  ["add", blue, *udp]):
+        dry = world.good(*words, "--dry-run")
+        expect(TABLE in dry.out and ("ould" in dry.err or "to be" in dry.err), dry)
+        world.nft(blue, "-c", "-f", "-", text=dry.out)
+        told = world.good(*words, "--dry-run", "--json").json()
+        expect(told["dry_run"] is True and told["sent"].rstrip("\n") == dry.out.rstrip("\n"), told)
+        expect(world.ruleset(blue) == before and world.policies(blue) == listed, f"{words} --dry-run changed something")
+    expect("route" in world.good("add", blue, *udp, "--dry-run").err, "routes for UDP aren't told")
+
+
+def what_dry_run_prints_is_the_change(world):
+    blue, green = world.namespace("blue"), world.namespace("green")
+    path = write("three.json", [policy(1), policy(2), policy(3)])
+    world.nft(blue, "-f", "-", text=world.good("apply", blue, "--file", path, "--dry-run").out)
+    world.good("apply", green, "--file", path)
+    expect(world.nft(blue, "list", "ruleset") == world.nft(green, "list", "ruleset"), "the document differs from the change")
+    expect(world.policies(blue) == world.policies(green), "the policies differ")
+
+
+def remove_takes_one_by_what_it_has(world):
+    blue = world.namespace("blue")
+    world.good("add", blue, "--file", write("four.json", [policy(n) for n in (1, 2, 3, 4)]))
+    before = world.ruleset(blue)
+    world.refused(1, "remove", blue, "--uid", "1338", says=["no such policy", "4 policies"])
+    world.refused(1, "remove", blue, "--uid", "1337", says=["4 policies", "match", "--all"])
+    world.refused(1, "remove", blue, "--remoteports", "1", "--priority", "2", says=["no such policy"])
+    world.refused(1, "remove", blue, "--file", write("other.json", [policy(1), policy(9)]))
+    expect(world.ruleset(blue) == before, "a refused removal has changed something")
+    expect(world.good("remove", blue, "--remoteports", "1").out == "Removed 1 policy.\n", "by port")
+    expect(world.good("remove", blue, "--file", write("two.json", [policy(2)])).out == "Removed 1 policy.\n", "by file")
+    result = world.good("remove", blue, "--outbound-port", "15001", "--uid", "1337", "--all", "--json").json()
+    expect((result["removed"], world.policies(blue)) == (2, []), result)
+
+
+def clear_leaves_nothing(world):
+    blue = world.namespace("blue")
+    before = world.ruleset(blue)
+    expect(world.good("clear", blue).out == "There was no policy.\n", "clear of nothing")
+    world.good("add", blue, "--port", "80", "--protocol", "tcp,udp", "--uid", "9")
+    expect(world.ruleset(blue) != before, "the policy left no mark")
+    expect(world.good("clear", blue).out.startswith("Removed 1 policy.\n"), "clear")
+    expect(world.ruleset(blue) == before, world.ruleset(blue))
+    world.nft(blue, "add", "table", "inet", "of_others")
+    world.good("add", blue, "--port", "80", "--uid", "9")
+    world.good("clear", blue)
+    expect("of_others" in world.ruleset(blue), "clear took what isn't ours")
+
+
+def chain_with_rules(world, namespace):
+    """Of the chains on a hook, one that has rules."""
+    listed = json.loads(world.nft(namespace, "-j", "list", "table", "inet", TABLE))["nftables"]
+    hooked = {e["chain"]["name"] for e in listed if "hook" in e.get("chain", {})}
+    return next(e["rule"]["chain"] for e in listed if e.get("rule", {}).get("chain") in hooked)
+
+
+def reconcile_repairs_and_says_what(world):
+    blue = world.namespace("blue")
+    world.good("add", blue, "--port", "80", "--uid", "9")
+    clean = world.nft(blue, "list", "ruleset")
+    for words in (["reconcile", blue], ["reconcile", blue, "--check"]):
+        expect(world.good(*words).out == "Nothing has drifted.\n", words)
+    chain = chain_with_rules(world, blue)
+    world.nft(blue, "flush", "chain", "inet", TABLE, chain)
+    broken = world.ruleset(blue)
+    looked = world.stile("reconcile", blue, "--check")
+    expect(looked.status == 1 and chain in looked.out + looked.err, looked)
+    expect(world.stile("reconcile", blue, "--check", "--json").json()["drifted"] is True, "--check --json")
+    dry = world.good("reconcile", blue, "--dry-run")
+    expect(TABLE in dry.out and chain in dry.err, dry)
+    expect(world.ruleset(blue) == broken, "--check or --dry-run has repaired something")
+    repaired = world.good("reconcile", blue)
+    expect("had drifted" in repaired.out and chain in repaired.out, repaired)
+    expect(world.nft(blue, "list", "ruleset") == clean, "it isn't as before")
+    expect(world.good("reconcile", blue, "--json").json()["drifted"] is False, "a second time")
+
+
+def reconcile_with_a_file_restores_what_was_deleted(world):
+    blue = world.namespace("blue")
+    path = write("one.json", [policy(1)])
+    world.good("apply", blue, "--file", path)
+    world.nft(blue, "delete", "table", "inet", TABLE)
+    expect(world.stile("reconcile", blue, "--file", path, "--check").status == 1, "the loss isn't seen")
+    world.good("reconcile", blue, "--file", path)
+    expect(len(world.policies(blue)) == 1, "it isn't there again")
+
+
+def the_seeds_example_is_refused_for_its_ports(world):
+    blue = world.namespace("blue")
+    seed = json.dumps(SEED)
+    for words in (["validate"], ["add", blue], ["apply", blue]):
+        world.refused(1, *words, "--file", "-", text=seed, says=["90001", "90002", "65535", "PortExceptions"])
+    told = world.stile("validate", "--file", "-", "--json", text=seed)
+    expect(told.status == 1 and told.json()["ok"] is False and "90002" in told.json()["problems"][0]["text"], told)
+    good = seed.replace("90001", "9001").replace("90002", "9002")
+    world.good("validate", "--file", "-", "--system", "windows", text=good)
+    world.refused(1, "validate", "--file", "-", "--system", "linux", text=good, says=["uid"])
+    guarded = json.loads(good)
+    guarded["Settings"]["UserID"] = "1337"
+    world.good("validate", "--file", "-", "--system", "both", text=json.dumps(guarded))
+    world.good("apply", blue, "--file", "-", text=json.dumps(guarded))
+    [listed] = world.policies(blue)
+    expect(listed["Settings"]["OutboundExceptions"] == guarded["Settings"]["OutboundExceptions"], listed)
+    expect(listed["Settings"]["UserSID"] == "S-1-5-32-556", listed)
+
+
+def validate_says_everything_with_numbers(world):
+    several = [policy(1, UserID=""), policy(2), policy(2), {"Type": "L4WFPPROXY", "Settings": {"UserID": "5"}}]
+    told = world.refused(1, "validate", "--file", "-", text=json.dumps(several), says=["policy 1:", "policy 3:", "policy 4:"])
+    expect("policy 2:" not in re.sub(r"warning: .*", "", told.err), told)
+    windows = world.stile("validate", "--protocol", "udp", "--port", "53", "--remoteaddr", "fd00::/8", "--uid", "3", "--system", "both", "--json")
+    problems = windows.json()["problems"]
+    expect(windows.status == 1 and {p["system"] for p in problems} == {"windows"} and len(problems) >= 3, windows)
+    expect(any("UDP" in p["text"] for p in problems) and any("IPv6" in p["text"] for p in problems), problems)
+    world.good("validate", "--port", "8000", "--usersid", "system", "--system", "windows")
+    expect(world.good("validate", "--port", "8000", "--uid", "12").out == "1 policy is good.\n", "the sentence")
+
+
+def root_as_loop_guard_is_warned_of(world):
+    blue = world.namespace("blue")
+    checked = world.good("validate", "--port", "80", "--uid", "0", "--system", "linux")
+    expect("warning" in checked.err and "root" in checked.err, checked)
+    told = world.good("validate", "--port", "80", "--uid", "0", "--system", "linux", "--json").json()
+    expect(told["ok"] is True and told["warnings"][0]["policy"] == 1, told)
+    added = world.good("add", blue, "--port", "80", "--uid", "root")
+    expect("warning" in added.err and "root" in added.err, added)
+
+
+def files_that_are_none_are_named(world):
+    blue = world.namespace("blue")
+    world.refused(1, "add", blue, "--file", "/run/test/none.json", says=["/run/test/none.json", "No such file"])
+    world.refused(1, "add", blue, "--file", "/run/test", says=["/run/test"])
+    world.refused(1, "add", blue, "--file", write("broken.json", '[{"Type": "L4WFPPROXY",\n oops'), says=["broken.json", "line 2"])
+    world.refused(1, "add", blue, "--file", write("typo.json", [policy(1, OutboundExeptions={})]), says=["OutboundExeptions"])
+    world.refused(1, "add", blue, "--file", "/dev/zero", says=["/dev/zero", "8 MiB"], timeout=60)
+    world.refused(1, "add", blue, "--file", "-", text='[{"Type": "a\\u001b[31mb"}]')
+    expect(world.policies(blue) == [], "something was added")
+
+
+def what_the_kernel_tells_cant_steer_a_terminal(world):
+    blue = world.namespace("blue")
+    world.nft(blue, "-f", "-", text=f'table inet {TABLE} {{ chain policies {{ counter comment "[\x1b[31m" }}; chain "a" {{ }} }}')
+    for words in (["list", blue], ["reconcile", blue, "--check"], ["add", blue, "--port", "80", "--uid", "1"]):
+        result = world.stile(*words)
+        expect(result.status == 1 and result.err and "\x1b" not in result.out + result.err, result)
+    world.good("clear", blue)
+
+
+def version_tells_of_nft(world):
+    told = world.good("version").out.splitlines()
+    expect(told[0].startswith("stile-policy ") and re.fullmatch(r"nft \d+\.\d+.*", told[1]), told)
+    as_json = world.good("version", "--json").json()
+    expect(as_json["system"] == told[1] and as_json["version"] == told[0].split()[1], as_json)
+
+
+def an_ordinary_user_is_told_what_is_missing(world):
+    if not world.run(["true"], uid=1500).status == 0 or os.environ["STILE_WORLD"] != "root":
+        raise Skip("this needs root")
+    blue = world.namespace("blue")
+    for words in (["list", blue], ["add", blue, "--port", "80", "--uid", "9"], ["clear", blue]):
+        world.refused(1, *words, uid=1500, says=["root"])
+    expect(world.good("validate", "--port", "80", "--uid", "9", uid=1500).status == 0, "validate needs no right")
+    expect(world.policies(blue) == [], "something was added")
+
+
+def hcnproxyctl_takes_its_own_command_line(world):
+    blue = world.namespace("blue")
+    for name in ("hcnproxyctl", "hcnproxyctl.exe", "HcnProxyCtl.EXE"):
+        link = os.path.join(DIR, name)
+        os.symlink(STILE, link)
+
+        def call(*words, link=link):
+            return world.run([link, *words])
+
+        expect(call("add", blue, "--port", "8000", "--uid", "77", "--usersid", "system").out == "Successfully added the policy\n", name)
+        expect("to port 8000" in call("list", blue).out, name)
+        expect(call("list", blue, "--json").json()[0]["Settings"]["UserSID"] == "S-1-5-18", name)
+        expect(call("clear", blue).out.startswith("Removed 1 "), name)
+        call("add", blue, "--port", "8000", "--uid", "77")
+        expect(call("remove", blue, "--port", "8000").status == 0, name)
+        for words in ([], ["help"], ["--help"], ["-h"]):
+            overview = call(*words)
+            expect(overview.status == 0 and "Usage: hcnproxyctl COMMAND" in overview.out and "lookup" in overview.out, overview)
+        expect(call("help", "add").out.startswith("Usage: hcnproxyctl add "), name)
+        expect(call("add", "--help").out == call("help", "add").out, name)
+        expect(call("version").out.startswith("hcnproxyctl "), name)
+        missing = call("lookup", "ccaae3aba155", "--runtimeendpoint", "/run/test/none.sock")
+        expect(missing.status == 1 and missing.err.startswith("hcnproxyctl lookup: "), missing)
+        unknown = call("apply", blue)
+        expect(unknown.status == 2 and "apply" in unknown.err, unknown)
+        wrong = call("add", blue, "--prot", "80")
+        expect(wrong.status == 2 and "hcnproxyctl help add" in wrong.err, wrong)
+
+
+def the_readmes_commands_work_as_they_stand(world):
+    with open(os.path.join(HERE, "..", "..", "README.md"), encoding="utf-8") as file:
+        section = file.read().split("## Containers through their sidecar", 1)[1].split("\n## ", 1)[0]
+    commands = re.findall(r"^    (.*)$", section, re.MULTILINE)
+    expect(len(commands) >= 8, commands)
+    bin_dir = os.path.join(DIR, "bin")
+    os.mkdir(bin_dir)
+    os.symlink(STILE, os.path.join(bin_dir, "stile"))
+    script = f"set -e; cd {DIR}; PATH={bin_dir}:$PATH\n" + "\n".join(commands) + "\n"
+    done = world.run(["bash", "-c", script])
+    expect(done.status == 0 and "Nothing has drifted." in done.out and "Removed 2 policies." in done.out, done)
+
+
+def seconds_of(world, count):
+    """Of adding, listing and clearing so many."""
+    many = world.namespace(f"many{count}")
+    path = write(f"{count}.json", [policy(n) for n in range(1, count + 1)])
+    added = world.good("add", many, "--file", path, timeout=60)
+    expect(added.out == f"Added {count} policies.\n", added)
+    listed = world.good("list", many, "--json", timeout=60)
+    expect(len(listed.json()) == count, f"{len(listed.json())} are listed")
+    cleared = world.good("clear", many, timeout=60)
+    return added.seconds, listed.seconds, cleared.seconds
+
+
+def a_thousand_policies_take_linear_time(world):
+    few, some, all_of_them = (seconds_of(world, count) for count in (250, 500, 1000))
+    told = [tuple(round(s, 2) for s in t) for t in (few, some, all_of_them)]
+    print(f"# add, list, clear of 250, 500, 1000: {told}")
+    for action, a, b, c in zip(("add", "list", "clear"), few, some, all_of_them):
+        expect(b <= 3.5 * a + 0.4 and c <= 3.5 * b + 0.4 and c <= 8 * a + 0.4, f"{action}: {told}")
+
+
+if __name__ == "__main__":
+    run_tests(__file__, [
+        help_tells_of_all_commands, policy_alone_and_its_help_show_the_commands, command_lines_that_make_no_sense_are_refused_with_2,
+        names_that_are_none_are_refused, endpoints_that_are_not_there_are_named, the_hosts_own_network_is_refused_without_host,
+        a_process_is_an_endpoint_until_it_ends, lookup_says_where_it_looked, every_option_becomes_what_it_says,
+        list_tells_people_everything, port_alone_sets_both_directions, add_says_what_is_new_and_what_was_there,
+        what_list_prints_apply_reads, apply_touches_nothing_that_is_right, dry_run_prints_what_would_be_sent_and_sends_nothing,
+        what_dry_run_prints_is_the_change, remove_takes_one_by_what_it_has, clear_leaves_nothing, reconcile_repairs_and_says_what,
+        reconcile_with_a_file_restores_what_was_deleted, the_seeds_example_is_refused_for_its_ports,
+        validate_says_everything_with_numbers, root_as_loop_guard_is_warned_of, files_that_are_none_are_named,
+        what_the_kernel_tells_cant_steer_a_terminal, version_tells_of_nft, an_ordinary_user_is_told_what_is_missing,
+        hcnproxyctl_takes_its_own_command_line, the_readmes_commands_work_as_they_stand,
+        a_thousand_policies_take_linear_time,
+    ], World, programs=("nft",), limit_s=120)
