@@ -1,10 +1,30 @@
 /* stile policy reconcile: what somebody changed by hand becomes again what it should be. */
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "cli/policy_change.h"
 #include "cli/policy_file.h"
 #include "cli/policy_options.h"
+
+/* Policies that are missing, or that don't belong there, are drift too. */
+static int make(struct endpoint *e, const struct l4_policies *wanted, struct endpoint_change *c,
+                struct diag *d)
+{
+    char count[POLICY_COUNT_SIZE];
+    int r = endpoint_reconcile(e, wanted, c, d);
+    if (r == 0 && c->added > 0) {
+        policy_change_count(c->added, count);
+        r = buf_printf(&c->notes, "%s missing\n", count);
+    }
+    if (r == 0 && c->removed > 0) {
+        policy_change_count(c->removed, count);
+        r = buf_printf(&c->notes, "%s too many\n", count);
+    }
+    c->drifted = c->drifted || c->added > 0 || c->removed > 0;
+    return r;
+}
 
 static void tell(FILE *out, const struct endpoint_change *c)
 {
@@ -16,7 +36,21 @@ static void tell(FILE *out, const struct endpoint_change *c)
         fputs("This had drifted, and is repaired:\n", out);
 }
 
-static const struct policy_change change = {.make = endpoint_reconcile, .tell = tell};
+static const struct policy_change change = {.make = make, .tell = tell};
+
+static int show_drift(const struct cli *cli, const char *endpoint, struct endpoint_change *c)
+{
+    if (cli->json)
+        return policy_change_show(cli, &change, endpoint, c);
+    char *notes = buf_steal_cstr(&c->notes);
+    if (notes == NULL)
+        return cli_fail_text(cli, "Out of memory");
+    output_tame(notes, true);
+    tell(stdout, c);
+    fputs(notes, stdout);
+    mem_free(notes);
+    return CLI_OK;
+}
 
 /* Only looks. */
 static int check(const struct cli *cli, struct endpoint *e, const struct l4_policies *wanted)
@@ -25,13 +59,8 @@ static int check(const struct cli *cli, struct endpoint *e, const struct l4_poli
     struct diag d = {0};
     endpoint_change_init(&c);
     c.dry_run = true;
-    int status = CLI_FAILED;
-    if (endpoint_reconcile(e, wanted, &c, &d) < 0) {
-        status = cli_fail(cli, &d);
-    } else {
-        buf_clear(&c.sent);
-        status = policy_change_show(cli, &change, endpoint_name(e), &c);
-    }
+    int status =
+        make(e, wanted, &c, &d) < 0 ? cli_fail(cli, &d) : show_drift(cli, endpoint_name(e), &c);
     if (status == CLI_OK && c.drifted)
         status = CLI_FAILED;
     endpoint_change_release(&c);
