@@ -34,18 +34,44 @@ state = "/run/containerd"
     bin_dir = "{plugins}"
     conf_dir = "/etc/cni/net.d"
 """
-READY, RUNNING, EXITED = 0, 1, 2
+# "option transparent": it asks for the original destination, and goes there. It calls as the user that it has become, so the guard
+# knows it. Of IPv6 this haproxy asks nothing, and takes its own address for the destination: what isn't rejected goes round and
+# round.
+HAPROXY = """\
+global
+    log stdout format raw local0
+    uid {uid}
+    gid {uid}
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 10s
+    timeout server 10s
+frontend all
+    bind 0.0.0.0:{port}
+    bind [::]:{port} v6only
+    log global
+    tcp-request connection reject if {{ dst_port {port} }}
+    log-format "tcp %ci:%cp -> %[dst]:%[dst_port] via %bi:%bp"
+    default_backend original
+backend original
+    option transparent
+"""
+RUNNING, EXITED = 1, 2
 
 
 class Container:
     """One that runs, or did."""
 
-    def __init__(self, pod, name, argv, user=None, capabilities=(), dropped=(), labels=None, annotations=None):
+    def __init__(self, pod, name, argv, user=None, capabilities=(), dropped=(), mounts=(), labels=None, annotations=None):
+        """mounts: (path in the container, path on the host), read-only."""
         self.pod, self.cri, self.name = pod, pod.cri, name
         pod.attempts[name] = attempt = pod.attempts.get(name, -1) + 1
         config = messages.ContainerConfig(metadata=messages.ContainerMetadata(name=name, attempt=attempt),
                                           image=messages.ImageSpec(image=image.NAME), command=list(argv),
                                           labels=labels or {}, annotations=annotations or {}, log_path=f"{name}-{attempt}.log")
+        for inside, outside in mounts:
+            config.mounts.add(container_path=inside, host_path=outside, readonly=True)
         security = config.linux.security_context
         security.capabilities.add_capabilities.extend(capabilities)
         security.capabilities.drop_capabilities.extend(dropped)
@@ -138,6 +164,13 @@ class Sandbox:
     def proxy(self, *ports, uid=PROXY_UID, **how) -> Proxy:
         proxy = self.container("proxy", "/bin/original-destination", "-u", str(uid), *(str(p) for p in ports), **how)
         return Proxy(proxy.wait_for("ready"))
+
+    def haproxy(self, port, uid=PROXY_UID) -> Proxy:
+        """haproxy as the proxy, with this machine's program and libraries; its log has the example proxy's form."""
+        path = self.world.file(HAPROXY.format(port=port, uid=uid))
+        mounts = [(name, name) for name in ("/usr", "/lib", "/lib64") if os.path.exists(name)] + [("/etc/haproxy.cfg", path)]
+        return Proxy(self.container("proxy", "/usr/sbin/haproxy", "-db", "-V", "-f", "/etc/haproxy.cfg", mounts=mounts)
+                     .wait_for("Using epoll() as the polling mechanism."))
 
     def stop(self):
         self.cri.call("StopPodSandbox", messages.PodSandboxRequest(pod_sandbox_id=self.id))

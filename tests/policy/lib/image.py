@@ -24,7 +24,7 @@ def make_root(directory):
         shutil.copy(path, os.path.join(directory, "bin", name))
     for name in ("sh", "sleep", "cat"):
         os.symlink("busybox", os.path.join(directory, "bin", name))
-    for name in ("proc", "sys", "dev", "etc", "tmp", "run"):
+    for name in ("proc", "sys", "dev", "etc", "tmp", "run", "usr", "lib", "lib64"):
         os.mkdir(os.path.join(directory, name))
     return directory
 

@@ -169,7 +169,7 @@ class World:
     def __init__(self, *tree_names):
         self.processes, self.plain, self.counter, self.marks = [], [], 0, {}
         self._own_mounts(tree_names)
-        self.group = groups.make()
+        self._group = ""
         self.check("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.accept_dad=0",
                    "net.ipv6.conf.all.accept_dad=0")
         self.check("ip", "link", "set", "lo", "up")
@@ -205,6 +205,12 @@ class World:
         self.outside.check("ip", "route", "add", "default", "via", "192.0.2.1")
         self.outside.check("ip", "-6", "route", "add", "default", "via", "2001:db8::1")
         self.peer = Peer(self.outside, "peer", PORTS)
+
+    @property
+    def group(self):
+        """The control group of all that the test starts in one, as a path below the top; Skip where there can be none."""
+        self._group = self._group or groups.make()
+        return self._group
 
     # ---- processes ----
 
@@ -278,7 +284,8 @@ class World:
     def stop(self):
         for process in self.processes:
             process.stop()
-        groups.remove(self.group)
+        if self._group:
+            groups.remove(self._group)
 
 
 def main(file, tests, make_world=World, programs=(), limit_s=60):
@@ -286,5 +293,5 @@ def main(file, tests, make_world=World, programs=(), limit_s=60):
     harness.run_tests(file, tests, make_world, programs=("nft", "sysctl", *programs), root_only=True, limit_s=limit_s)
 
 
-__all__ = ["APP_UID", "Failed", "NETWORK", "OUTSIDE4", "OUTSIDE6", "PORTS", "PROXY_UID", "Namespace", "Pod", "Process", "Proxy", "Skip", "World",
+__all__ = ["APP_UID", "Failed", "NETWORK", "OUTSIDE4", "OUTSIDE6", "PORTS", "PROXY_UID", "PYTHON", "Namespace", "Pod", "Process", "Proxy", "Skip", "World",
            "libc", "main", "socket_text", "talked", "wait_until"]
