@@ -123,7 +123,8 @@ class Sandbox:
     def __init__(self, world, name, labels=None, annotations=None, host_network=False, start=True):
         self.world, self.cri, self.name, self.attempts, self.run_count = world, world.cri, name, {}, -1
         self.config = messages.PodSandboxConfig(
-            metadata=messages.Metadata(name=name, uid=name, namespace="default"), hostname=name, labels=labels or {},
+            metadata=messages.Metadata(name=name, uid=name, namespace="default"),
+            hostname="" if host_network else name, labels=labels or {},
             annotations=annotations or {}, log_directory=os.path.join(DIR, "pods", name))
         self.config.linux.cgroup_parent = f"/{world.group}/{name}"
         options = self.config.linux.security_context.namespace_options

@@ -28,10 +28,10 @@ runroot = "/run/containers/storage"
 
 
 class PodmanContainer:
-    def __init__(self, world, name, *argv, network=None, pod=None):
+    def __init__(self, world, name, *argv, network=None, pod=None, options=()):
         self.world, self.name = world, name
         where = ["--pod", pod] if pod else ["--network", network or world.network]
-        self.id = world.podman("run", "-d", "--name", name, "--cgroup-parent", f"/{world.group}", *where, image.NAME, *argv).strip()
+        self.id = world.podman("run", "-d", "--name", name, "--cgroup-parent", f"/{world.group}", *where, *options, image.NAME, *argv).strip()
 
     def inspect(self):
         return json.loads(self.world.podman("inspect", self.name))[0]
@@ -75,7 +75,9 @@ class PodmanWorld(World):
         return PodmanContainer(self, name, *argv, **how)
 
     def proxy(self, *ports, uid=PROXY_UID, **how):
-        container = self.container("proxy", "/bin/original-destination", "-u", str(uid), *(str(p) for p in ports), **how)
+        """The example proxy; podman gives no CAP_NET_RAW by itself, and without there is no UDP."""
+        container = self.container("proxy", "/bin/original-destination", "-u", str(uid), *(str(p) for p in ports),
+                                   options=["--cap-add", "NET_RAW"], **how)
         return Proxy(container.wait_for("ready"))
 
     def end_test(self):
