@@ -130,7 +130,7 @@ static void output_udp(const struct draft *d)
                       " meta mark set meta " SET " accept");
     nft_rule(d->text, "meta l4proto != udp accept");
     nft_rule(d->text, "ct direction reply accept");
-    nft_rule(d->text, "socket transparent 1 fib saddr type != local drop");
+    nft_rule(d->text, "fib saddr type != local fib daddr type local drop");
     part_loopback(d, has(d, loopback_tproxy), "output_udp_loopback");
     mark(d, outbound_tproxy);
     nft_chain_end(d->text);

@@ -1,0 +1,490 @@
+#!/usr/bin/python3
+"""The rules of layer-4 policies against the kernel: which connections reach a proxy, which don't, and what the proxy is told.
+
+    app: 10.0.0.2 fd00::2 ──── 10.0.0.1 fd00::1 peer, which also is 203.0.113.1, 203.0.113.2, 2001:db8::1
+
+All sockets are this process's own: a socket belongs to the namespace that its maker is in at that moment, and has the uid that its
+maker has then. Environment: POLICY_RULES, the program that makes the rules.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from common.harness import run_tests  # noqa: E402
+from common.process import CLONE_NEWNET, libc  # noqa: E402
+
+RULES = os.environ.get("POLICY_RULES", "")
+PROXY, APP = 1337, 1000  # uids
+OUT, IN = 15001, 15006
+APP4, APP6, PEER4, PEER6 = "10.0.0.2", "fd00::2", "10.0.0.1", "fd00::1"
+FAR4, FAR6, OTHER4 = "203.0.113.1", "2001:db8::1", "203.0.113.2"
+SO_ORIGINAL_DST, IP_TRANSPARENT, IPV6_TRANSPARENT = 80, 19, 75
+IP_RECVORIGDSTADDR, IPV6_RECVORIGDSTADDR = 20, 74
+QUIET = 0.3  # how long nothing must come
+
+
+def policy(outbound=None, inbound=None, protocols="6", uid=PROXY, priority=None, udp=None, gid=None, cgroup=None, out_ports=(),
+           out_addresses=(), in_ports=(), in_addresses=(), **filter_):
+    settings = {"FilterTuple": {"Protocols": protocols, **filter_}}
+    if priority is not None:
+        settings["FilterTuple"]["Priority"] = priority
+    for name, value in (("OutboundProxyPort", outbound), ("InboundProxyPort", inbound), ("UserID", uid), ("GroupID", gid),
+                        ("Cgroup", cgroup), ("UdpMode", udp)):
+        if value is not None:
+            settings[name] = str(value)
+    for name, ports, addresses in (("Outbound", out_ports, out_addresses), ("Inbound", in_ports, in_addresses)):
+        if ports or addresses:
+            settings[name + "Exceptions"] = {"PortExceptions": [str(p) for p in ports], "IpAddressExceptions": list(addresses)}
+    return {"Type": "L4WFPPROXY", "Settings": settings}
+
+
+def family(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+class Namespace:
+    def __init__(self):
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        if libc.unshare(CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
+        self.fd = os.open("/proc/self/ns/net", os.O_RDONLY)
+        libc.setns(home, CLONE_NEWNET)
+        os.close(home)
+        self.run("ip", "link", "set", "lo", "up")
+
+    @contextlib.contextmanager
+    def inside(self, uid=0, gid=0):
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        libc.setns(self.fd, CLONE_NEWNET)
+        os.setegid(gid)
+        os.seteuid(uid)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+            libc.setns(home, CLONE_NEWNET)
+            os.close(home)
+
+    def run(self, *argv, text=None):
+        with self.inside():
+            done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr}"
+        return done.stdout
+
+    def socket(self, address, kind, uid=0, gid=0):
+        with self.inside(uid, gid):
+            return socket.socket(family(address), kind)
+
+
+def rules(verb, *arguments, text=""):
+    done = subprocess.run([RULES, verb, *arguments], input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class World:
+    def __init__(self):
+        self.app, self.peer = Namespace(), Namespace()
+        self.sockets = []
+        self.app.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
+        self.app.run("ip", "link", "set", "eth1", "netns", f"/proc/{os.getpid()}/fd/{self.peer.fd}")
+        for ns, link, addresses in ((self.app, "eth0", (APP4 + "/24", APP6 + "/64")),
+                                    (self.peer, "eth1", (PEER4 + "/24", PEER6 + "/64", FAR4 + "/32", OTHER4 + "/32", FAR6 + "/128"))):
+            for address in addresses:
+                ns.run("ip", "addr", "add", address, "dev", link, *(("nodad",) if ":" in address else ()))
+            ns.run("ip", "link", "set", link, "up")
+        self.app.run("ip", "route", "add", "default", "via", PEER4)
+        self.app.run("ip", "-6", "route", "add", "default", "via", PEER6)
+
+    # What the harness asks for.
+    def mark_logs(self):
+        pass
+
+    def logs(self):
+        return ""
+
+    def stop(self):
+        pass
+
+    def end_test(self):
+        for s in self.sockets:
+            s.close()
+        self.sockets.clear()
+        self.app.run("nft", "flush", "ruleset")
+        self.peer.run("nft", "flush", "ruleset")
+        self.routes(False)
+        time.sleep(0.02)
+
+    def kept(self, s):
+        self.sockets.append(s)
+        return s
+
+    # Policies.
+    def routes(self, wanted):
+        for version in ("-4", "-6"):
+            there = "57110" in self.app.run("ip", version, "rule")
+            if wanted and not there:
+                self.app.run("ip", version, "rule", "add", "fwmark", "0x100000/0x100000", "lookup", "57110", "priority", "5711")
+                self.app.run("ip", version, "route", "add", "local", "default", "dev", "lo", "table", "57110")
+            if there and not wanted:
+                self.app.run("ip", version, "rule", "del", "priority", "5711")
+                self.app.run("ip", version, "route", "flush", "table", "57110")
+
+    def apply(self, *policies, routes=True):
+        if routes:
+            self.routes(any("17" in p["Settings"]["FilterTuple"]["Protocols"] for p in policies))
+        self.app.run("nft", "-f", "-", text=rules("replace", text=json.dumps(policies)))
+        self.unchanged(*policies)
+
+    def unchanged(self, *policies):
+        """The kernel has what was written, and says it in words that we take for it."""
+        listing = self.app.run("nft", "list", "table", "inet", "stile_policy")
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(json.dumps(policies))
+            file.flush()
+            assert rules("compare", file.name, text=listing) == ""
+        assert len(json.loads(rules("read", text=listing))) == len(policies)
+
+    def remove(self):
+        self.app.run("nft", "-f", "-", text=rules("remove"))
+
+    # TCP.
+    def listen(self, ns, port, address="::"):
+        s = self.kept(ns.socket(address, socket.SOCK_STREAM))
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family(address) == socket.AF_INET6:
+            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        s.bind((address, port))
+        s.listen(64)
+        s.setblocking(False)
+        return s
+
+    def connect(self, ns, address, port, uid=APP, gid=APP, source=None, timeout=1.0):
+        s = self.kept(ns.socket(address, socket.SOCK_STREAM, uid, gid))
+        s.settimeout(timeout)
+        if source:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if s.family == socket.AF_INET6:
+                s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            s.bind(source)
+        s.connect((address, port))
+        return s
+
+    def udp(self, ns, address, uid=APP, port=0, bind=None, transparent=False):
+        s = self.kept(ns.socket(address, socket.SOCK_DGRAM, uid, uid))
+        v6 = family(address) == socket.AF_INET6
+        if transparent:
+            s.setsockopt(socket.IPPROTO_IPV6 if v6 else socket.IPPROTO_IP, IPV6_TRANSPARENT if v6 else IP_TRANSPARENT, 1)
+            s.setsockopt(socket.IPPROTO_IPV6 if v6 else socket.IPPROTO_IP, IPV6_RECVORIGDSTADDR if v6 else IP_RECVORIGDSTADDR, 1)
+        if v6:
+            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if port or bind:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind((bind or ("::" if v6 else "0.0.0.0"), port))
+        s.setblocking(False)
+        return s
+
+    def udp_pair(self, ns, port, uid=0, transparent=False):
+        return [self.udp(ns, "::", uid, port, transparent=transparent), self.udp(ns, "0.0.0.0", uid, port, transparent=transparent)]
+
+
+def accepted(listener, timeout=1.0):
+    """(address it came from, address that was called) or None."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        try:
+            s, address = listener.accept()
+        except BlockingIOError:
+            time.sleep(0.005)
+            continue
+        with s:
+            return address[0].removeprefix("::ffff:"), original(s)
+    return None
+
+
+def original(s):
+    try:
+        if s.getpeername()[0].startswith("::ffff:") or s.family == socket.AF_INET:
+            data = s.getsockopt(socket.IPPROTO_IP, SO_ORIGINAL_DST, 16)
+            return socket.inet_ntop(socket.AF_INET, data[4:8]), struct.unpack_from("!H", data, 2)[0]
+        data = s.getsockopt(socket.IPPROTO_IPV6, SO_ORIGINAL_DST, 28)
+        return socket.inet_ntop(socket.AF_INET6, data[8:24]), struct.unpack_from("!H", data, 2)[0]
+    except OSError:  # conntrack isn't there
+        return s.getsockname()[0].removeprefix("::ffff:"), s.getsockname()[1]
+
+
+def refused(call, *arguments, **options):
+    try:
+        call(*arguments, **options)
+    except OSError as error:
+        return type(error).__name__
+    return None
+
+
+def received(sockets, timeout=1.0):
+    """(text, source address, destination) of the next datagram to one of these; None: none comes."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        for s in sockets:
+            try:
+                data, ancillary, _, source = s.recvmsg(65536, 512)
+            except BlockingIOError:
+                continue
+            to = None
+            for level, kind, value in ancillary:
+                if (level, kind) == (socket.IPPROTO_IP, IP_RECVORIGDSTADDR):
+                    to = (socket.inet_ntop(socket.AF_INET, value[4:8]), struct.unpack_from("!H", value, 2)[0])
+                elif (level, kind) == (socket.IPPROTO_IPV6, IPV6_RECVORIGDSTADDR):
+                    to = (socket.inet_ntop(socket.AF_INET6, value[8:24]), struct.unpack_from("!H", value, 2)[0])
+            return data.decode(), source[:2], to
+        time.sleep(0.005)
+    return None
+
+
+def nothing(sockets):
+    return received(sockets, QUIET) is None
+
+
+# ---- TCP, outbound ----
+
+def outbound_tcp_goes_to_the_proxy_which_learns_where_it_was_going(world):
+    proxy, server = world.listen(world.app, OUT), world.listen(world.peer, 80)
+    for address in (FAR4, FAR6):
+        world.connect(world.app, address, 80)  # the control
+        assert accepted(server)[1] == (address, 80) and accepted(proxy, 0.05) is None
+    world.apply(policy(outbound=OUT))
+    for address in (FAR4, FAR6):
+        world.connect(world.app, address, 80)
+        assert accepted(proxy)[1] == (address, 80)
+        assert accepted(server, QUIET) is None
+    world.remove()
+    world.connect(world.app, FAR4, 80)
+    assert accepted(server)[1] == (FAR4, 80)
+
+
+def the_proxys_own_connections_are_direct_by_uid_gid(world):
+    proxy, server = world.listen(world.app, OUT), world.listen(world.peer, 80)
+    for guard in ({"uid": PROXY}, {"uid": None, "gid": PROXY}):
+        world.apply(policy(outbound=OUT, **guard))
+        for address in (FAR4, FAR6):
+            world.connect(world.app, address, 80, PROXY, PROXY)
+            assert accepted(server)[1] == (address, 80)
+            world.connect(world.app, address, 80, APP, APP)
+            assert accepted(proxy)[1] == (address, 80)
+
+
+def exceptions_by_port_range_address_and_prefix_pass_the_proxy(world):
+    proxy = world.listen(world.app, OUT)
+    servers = {port: world.listen(world.peer, port) for port in (22, 80, 8000, 8050, 8100, 8101)}
+    world.apply(policy(outbound=OUT, out_ports=("22", "8000-8100"), out_addresses=(OTHER4, "2001:db8::/32")))
+    for port, direct in ((22, True), (8000, True), (8050, True), (8100, True), (8101, False), (80, False)):
+        world.connect(world.app, FAR4, port)
+        assert accepted(servers[port] if direct else proxy) is not None, port
+    for address, direct in ((OTHER4, True), (FAR6, True), (PEER6, False), (PEER4, False)):
+        world.connect(world.app, address, 80)
+        assert accepted(servers[80] if direct else proxy) is not None, address
+
+
+def a_filter_with_ipv4_addresses_alone_does_not_match_ipv6(world):
+    proxy, server = world.listen(world.app, OUT), world.listen(world.peer, 80)
+    world.apply(policy(outbound=OUT, RemoteAddresses="203.0.113.0/24"))
+    for address, direct in ((FAR4, False), (PEER4, True), (FAR6, True)):
+        world.connect(world.app, address, 80)
+        assert accepted(server if direct else proxy) is not None, address
+    world.apply(policy(outbound=OUT, LocalAddresses="fd00::/8", RemoteAddresses="203.0.113.0/24,2001:db8::/32"))
+    for address, direct in ((FAR4, True), (FAR6, False), (PEER6, True)):
+        world.connect(world.app, address, 80)
+        assert accepted(server if direct else proxy) is not None, address
+
+
+def local_and_remote_ports_filter(world):
+    proxy, server, other = world.listen(world.app, OUT), world.listen(world.peer, 80), world.listen(world.peer, 81)
+    world.apply(policy(outbound=OUT, LocalPorts="4000-4010", RemotePorts="80"))
+    for address, any_ in ((FAR4, "0.0.0.0"), (FAR6, "::")):
+        world.connect(world.app, address, 80, source=(any_, 4003))
+        assert accepted(proxy) is not None
+        world.connect(world.app, address, 80, source=(any_, 4011))
+        assert accepted(server) is not None
+        world.connect(world.app, address, 81, source=(any_, 4004))
+        assert accepted(other) is not None
+
+
+def the_first_policy_that_matches_decides(world):
+    first, second, server = world.listen(world.app, OUT), world.listen(world.app, 15002), world.listen(world.peer, 80)
+    # By priority, not by place: 203.0.113.1 is for the first, all the rest for the second.
+    world.apply(policy(outbound=15002, uid=1338, priority=10),
+                policy(outbound=OUT, priority=1, RemoteAddresses=FAR4, out_ports=("81",)))
+    world.connect(world.app, FAR4, 80)
+    assert accepted(first) is not None
+    world.connect(world.app, FAR6, 80)
+    assert accepted(second) is not None
+    # The guard of one policy is not that of another.
+    world.connect(world.app, FAR6, 80, PROXY)
+    assert accepted(second) is not None
+    world.connect(world.app, FAR4, 80, PROXY)
+    assert accepted(server) is not None
+    # An exception of the first is direct: the second isn't asked.
+    direct = world.listen(world.peer, 81)
+    world.connect(world.app, FAR4, 81)
+    assert accepted(direct) is not None and accepted(second, 0.05) is None
+
+
+def loopback_is_left_alone_unless_it_is_named(world):
+    proxy, own = world.listen(world.app, OUT), world.listen(world.app, 80)
+    named = world.listen(world.app, 53, "127.0.0.11")
+    world.apply(policy(outbound=OUT))
+    for address in ("127.0.0.1", "::1", "127.9.9.9"):
+        world.connect(world.app, address, 80)
+        assert accepted(own)[1] == (address, 80)
+    world.apply(policy(outbound=OUT, RemoteAddresses="127.0.0.11,0.0.0.0/0"))
+    world.connect(world.app, "127.0.0.11", 53)
+    assert accepted(proxy)[1] == ("127.0.0.11", 53)
+    world.connect(world.app, "127.0.0.11", 53, PROXY)
+    assert accepted(named) is not None
+    world.connect(world.app, "127.0.0.1", 80)
+    assert accepted(own) is not None
+
+
+def a_proxy_that_is_not_there_is_not_passed(world):
+    server = world.listen(world.peer, 80)
+    world.apply(policy(outbound=OUT))
+    for address in (FAR4, FAR6):
+        assert refused(world.connect, world.app, address, 80) == "ConnectionRefusedError"
+    assert accepted(server, QUIET) is None
+
+
+def connections_go_on_when_the_policies_are_replaced(world):
+    proxy, server = world.listen(world.app, OUT), world.listen(world.peer, 80)
+    world.apply(policy(outbound=OUT))
+    direct, through = world.connect(world.app, FAR4, 80, PROXY), world.connect(world.app, FAR4, 80)
+    time.sleep(0.05)
+    ends = [(direct, server.accept()[0]), (through, proxy.accept()[0])]
+    for policies, survive in (([policy(outbound=15002, uid=5)], ends), ([policy(outbound=OUT, out_ports=("80",))], ends), ([], ends[:1])):
+        world.apply(*policies) if policies else world.remove()
+        for a, b in survive:
+            b.settimeout(1)
+            a.sendall(b"ping")
+            assert b.recv(10) == b"ping"
+            b.sendall(b"pong")
+            assert a.recv(10) == b"pong"
+    for _, b in ends:
+        b.close()
+
+
+# ---- TCP, inbound ----
+
+def inbound_tcp_goes_to_the_proxy(world):
+    proxy, server = world.listen(world.app, IN), world.listen(world.app, 80)
+    for address in (APP4, APP6):
+        world.connect(world.peer, address, 80)
+        assert accepted(server) is not None and accepted(proxy, 0.05) is None
+    world.apply(policy(inbound=IN, in_ports=("9000",), in_addresses=(FAR4, FAR6)))
+    admin = world.listen(world.app, 9000)
+    for address, far in ((APP4, FAR4), (APP6, FAR6)):
+        world.connect(world.peer, address, 80)
+        assert accepted(proxy)[1] == (address, 80)
+        world.connect(world.peer, address, 9000)
+        assert accepted(admin) is not None
+        world.connect(world.peer, address, 80, source=(far, 0))
+        assert accepted(server) is not None
+    assert accepted(proxy, 0.05) is None
+
+
+def inbound_filters_by_remote_address_and_local_port(world):
+    proxy, server, other = world.listen(world.app, IN), world.listen(world.app, 80), world.listen(world.app, 81)
+    world.apply(policy(inbound=IN, LocalPorts="80", RemoteAddresses="10.0.0.0/24"))
+    for port, source, want in ((80, PEER4, proxy), (80, FAR4, server), (81, PEER4, other)):
+        world.connect(world.peer, APP4, port, source=(source, 0))
+        assert accepted(want) is not None, (port, source)
+    world.connect(world.peer, APP6, 80)
+    assert accepted(server) is not None
+
+
+def an_inbound_proxy_reaches_the_program_at_every_address_of_the_endpoint(world):
+    inbound, outbound = world.listen(world.app, IN), world.listen(world.app, OUT)
+    server = world.listen(world.app, 80)
+    world.apply(policy(inbound=IN, outbound=OUT))
+    for address in ("127.0.0.1", "::1", APP4, APP6):
+        world.connect(world.app, address, 80, PROXY)
+        assert accepted(server) is not None, address
+    assert accepted(inbound, 0.05) is None and accepted(outbound, 0.05) is None
+
+
+def a_proxys_port_is_closed_to_other_machines(world):
+    ports = {OUT: world.listen(world.app, OUT), IN: world.listen(world.app, IN)}
+    for port in (OUT, IN):
+        for address in (APP4, APP6):
+            world.connect(world.peer, address, port)  # the control
+            assert accepted(ports[port]) is not None
+    for inbound in (None, IN):
+        world.apply(policy(inbound=inbound, outbound=OUT))
+        for port in (OUT, IN) if inbound else (OUT,):
+            for address in (APP4, APP6):
+                assert refused(world.connect, world.peer, address, port) == "ConnectionRefusedError", (port, address)
+    # Here it is open, as everything on loopback.
+    world.connect(world.app, "127.0.0.1", OUT)
+    assert accepted(ports[OUT]) is not None
+
+
+def answers_of_a_proxy_and_of_others_with_its_port_number_come_through(world):
+    world.apply(policy(outbound=OUT, inbound=IN, protocols="6,17"))
+    proxy, server = world.listen(world.app, IN), world.listen(world.peer, OUT)
+    # To another machine's port of the same number, by the proxy, whose socket has that port as well.
+    world.connect(world.app, FAR4, OUT, PROXY, source=("0.0.0.0", IN - 1))
+    assert accepted(server) is not None
+    client = world.connect(world.peer, APP4, 80)
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        with contextlib.suppress(BlockingIOError):
+            s, _ = proxy.accept()
+            break
+    s.sendall(b"hello")
+    assert client.recv(10) == b"hello"
+    s.close()
+    far, own = world.udp(world.peer, FAR4, 0, OUT, FAR4), world.udp(world.app, FAR4, PROXY, 4500)
+    own.sendto(b"question", (FAR4, OUT))
+    text, source, _ = received([far])
+    far.sendto(b"answer", source)
+    assert text == "question" and received([own])[0] == "answer"
+
+
+# ---- What conntrack can't follow ----
+
+NOTRACK = """table inet other {
+    chain o { type filter hook output priority raw; notrack; }
+    chain p { type filter hook prerouting priority raw; notrack; }
+}"""
+
+
+def untracked_connections_are_dropped_rather_than_passed(world):
+    proxy, server, own = world.listen(world.app, OUT), world.listen(world.peer, 80), world.listen(world.app, 80)
+    world.apply(policy(outbound=OUT))
+    world.app.run("nft", "-f", "-", text=NOTRACK)
+    for address in (FAR4, FAR6):
+        assert refused(world.connect, world.app, address, 80, timeout=QUIET) == "TimeoutError"
+        world.connect(world.app, address, 80, PROXY)
+        assert accepted(server) is not None
+    world.apply(policy(inbound=IN))
+    closed = world.listen(world.app, IN)
+    for address in (APP4, APP6):
+        for port in (80, IN):
+            assert refused(world.connect, world.peer, address, port, timeout=QUIET) == "TimeoutError"
+    assert [accepted(s, 0.05) for s in (proxy, own, closed)] == [None, None, None]
+
+
+TESTS = [value for name, value in list(globals().items()) if getattr(value, "__module__", "") == "__main__" and callable(value)
+         and getattr(value, "__code__", None) is not None and value.__code__.co_varnames[:1] == ("world",)]
+
+if __name__ == "__main__":
+    run_tests(__file__, TESTS, World, programs=("nft",), root_only=True)
