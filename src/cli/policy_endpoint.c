@@ -22,6 +22,8 @@ int policy_endpoint_check(const char *what, const char *name, size_t size, struc
     if (name[0] == '-')
         return diag_set(d, ERR_INVAL, 0, "%s can't begin with \"-\", as \"%.64s\" does", what,
                         name);
+    if (!str_is_utf8(slice_str(name)))
+        return diag_set(d, ERR_INVAL, 0, "%s isn't UTF-8", what);
     if (has_controls(name))
         return diag_set(d, ERR_INVAL, 0, "%s has control characters", what);
     return 0;

@@ -31,6 +31,21 @@ static int show(const struct cli *cli, const char *endpoint, const struct l4_pol
     return r < 0 ? cli_fail_text(cli, "%s", err_text(r)) : CLI_OK;
 }
 
+/* Said beside the policies, of which there may be none. */
+static int tell_block(const struct cli *cli, struct endpoint *e)
+{
+    struct diag d = {0};
+    bool blocked = false;
+    if (endpoint_is_blocked(e, &blocked, &d) < 0)
+        return cli_fail(cli, &d);
+    if (blocked)
+        cli_note(cli,
+                 "%s is blocked: nothing enters or leaves until policies are applied, or it is "
+                 "cleared",
+                 endpoint_name(e));
+    return CLI_OK;
+}
+
 static int run_list(struct cli *cli)
 {
     struct diag d = {0};
@@ -41,6 +56,8 @@ static int run_list(struct cli *cli)
         return status;
     l4_policies_init(&l);
     status = endpoint_list(e, &l, &d) < 0 ? cli_fail(cli, &d) : show(cli, endpoint_name(e), &l);
+    if (status == CLI_OK)
+        status = tell_block(cli, e);
     l4_policies_release(&l);
     return status;
 }

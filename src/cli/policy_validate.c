@@ -85,6 +85,7 @@ static int read_file(struct validation *v, const char *path, struct l4_policies 
     if (!v->cli->json || (r != ERR_FORMAT && r != ERR_LIMIT && r != ERR_TOOBIG))
         return cli_fail(v->cli, &d);
     v->count++;
+    output_tame(d.text, true);
     (void)json_array_append_new(v->problems, json_pack("{s:s}", "text", d.text));
     (void)show(v, l);
     return CLI_FAILED;

@@ -11,6 +11,7 @@ static int run_version(struct cli *cli)
     struct diag d = {0};
     bool found = endpoint_system(system, &d) == 0;
     output_tame(system, false);
+    output_tame(d.text, true);
     if (cli->json) {
         int status =
             output_json(cli, json_pack("{s:s, s:s*, s:s*}", "version", STILE_VERSION, "system",

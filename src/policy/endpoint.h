@@ -71,5 +71,7 @@ int endpoint_clear(struct endpoint *e, struct endpoint_change *c, struct diag *d
 /* Linux: nothing enters or leaves but over loopback, until policies are applied or cleared: for a container whose policies can't be applied.
  * ERR_UNSUPPORTED on Windows. */
 int endpoint_block(struct endpoint *e, struct diag *d);
+/* Whether that is so. Windows: never. */
+int endpoint_is_blocked(struct endpoint *e, bool *ret, struct diag *d);
 
 #endif

@@ -325,3 +325,14 @@ int endpoint_block(struct endpoint *e, struct diag *d)
         err = nft_rules_block(&document, d);
     return err < 0 ? err : nft_run_locked(e->netns_fd, lock, buf_slice(&document), d);
 }
+
+int endpoint_is_blocked(struct endpoint *e, bool *ret, struct diag *d)
+{
+    CLEANUP(endpoint_state_release) struct endpoint_state s;
+
+    endpoint_state_init(&s);
+    int err = endpoint_state_read(&s, e->netns_fd, d);
+    if (err == 0)
+        *ret = s.blocked;
+    return err;
+}
