@@ -73,6 +73,15 @@ def all_of_an_app_goes_through_the_proxy_and_nothing_past_it(world):
     is_direct(world, proxy, app.talk, ALL)
 
 
+def a_guard_by_control_group_cant_be_faked_in_the_apps_container(world):
+    pod = world.new_pod()
+    app, proxy = pod.app(), pod.proxy(8000)
+    apply(world, app, policy(outbound=8000, protocols=BOTH))
+    is_direct(world, proxy, app.talk, ALL, user="1337")  # root of a container can become anybody
+    apply(world, app, policy(outbound=8000, protocols=BOTH, uid=None, Cgroup=f"{world.group}/{pod.name}/{proxy.process.id}"))
+    is_proxied(world, proxy, app.talk, ALL, user="1337")
+
+
 def inbound_to_an_app_goes_through_the_proxy(world):
     pod = world.new_pod()
     proxy = pod.proxy(8001)
@@ -135,6 +144,7 @@ TESTS = [
     an_older_runtime_is_asked_in_its_own_version,
     what_has_no_endpoint_is_refused_with_the_reason,
     all_of_an_app_goes_through_the_proxy_and_nothing_past_it,
+    a_guard_by_control_group_cant_be_faked_in_the_apps_container,
     inbound_to_an_app_goes_through_the_proxy,
     haproxy_is_told_the_original_destination,
     a_pod_that_is_restarted_is_applied_again,

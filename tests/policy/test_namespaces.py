@@ -172,6 +172,23 @@ def guard_by_control_group(world):
     is_direct(world, proxy, pod.talk, UDPS, before=[*join, "proxy/below"])
 
 
+def while_policies_change_nothing_goes_past_the_proxies(world):
+    pod = world.pod()
+    proxies = [pod.proxy(8000), pod.proxy(9000)]
+    files = [world.file(text(policy(outbound=port, protocols=BOTH, outbound_ports=range(20000, 20000 + i * 20, 2))))
+             for i, port in enumerate((8000, 9000))]
+    world.policy("apply", pod.path, "--file", files[0])
+    app = pod.start(os.environ["TALK"], *ALL * 100)
+    changes = 0
+    while app.popen.poll() is None:
+        changes += 1
+        world.policy("apply", pod.path, "--file", files[changes % 2])
+    assert changes > 3 and all(line.split()[1] == "peer" for line in app.lines()), (changes, app.text())
+    called = {(protocol, via) for proxy in proxies for protocol, _, _, via in proxy.entries()}
+    assert called and not set(world.peer.sources()) - called, set(world.peer.sources()) - called
+    assert all(proxy.entries() for proxy in proxies), "each had some"
+
+
 def applied_twice_is_unchanged_and_clear_leaves_no_trace(world):
     pod = world.pod()
 
@@ -238,6 +255,7 @@ TESTS = [
     two_proxies_by_priority_and_neither_gets_the_others,
     guard_by_group_ignores_supplementary_groups,
     guard_by_control_group,
+    while_policies_change_nothing_goes_past_the_proxies,
     applied_twice_is_unchanged_and_clear_leaves_no_trace,
     the_hosts_own_network_is_refused_unless_it_is_meant,
     a_process_that_died_and_one_with_its_number_are_told,

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 
-from lib import image, trees
+from lib import crilog, image, trees
 from lib.cri import Cri, grpc, messages
 from lib.world import DIR, NETWORK, PROXY_UID, Failed, Proxy, Skip, World, talked, wait_until
 
@@ -83,11 +83,7 @@ class Container:
         self.cri.call("StartContainer", messages.ContainerRequest(container_id=self.id))
 
     def lines(self):
-        """What it printed: CRI's log has "TIME stdout F TEXT"."""
-        if not os.path.exists(self.log):
-            return []
-        with open(self.log, encoding="utf-8", errors="replace") as file:
-            return [line.rstrip("\n").split(" ", 3)[3] for line in file if line.count(" ") >= 3]
+        return crilog.lines(self.log)
 
     def wait_for(self, line):
         wait_until(lambda: line in self.lines(), f"{self.name} says {line!r}", 20, 0.02)

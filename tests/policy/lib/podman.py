@@ -3,7 +3,7 @@
 import json
 import os
 
-from lib import image, trees
+from lib import crilog, image, trees
 from lib.world import DIR, NETWORK, PROXY_UID, Failed, Proxy, Skip, World, talked, wait_until
 
 CONTAINERS_CONF = """\
@@ -37,7 +37,7 @@ class PodmanContainer:
         return json.loads(self.world.podman("inspect", self.name))[0]
 
     def lines(self):
-        return self.world.podman("logs", self.name).splitlines()
+        return crilog.lines(f"/var/lib/containers/storage/vfs-containers/{self.id}/userdata/ctr.log")
 
     def wait_for(self, line):
         wait_until(lambda: line in self.lines(), f"{self.name} says {line!r}", 20)
