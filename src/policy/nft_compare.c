@@ -128,11 +128,19 @@ static void tell_chain(struct comparison *c, struct slice name, const char *what
     tell(c, "chain %.*s %s", shown_len(name), (const char *)name.data, what);
 }
 
-static void tell_rule(struct comparison *c, const struct nft_chain *chain, size_t number,
-                      struct slice line, const char *what)
+/* i: the line of the chain, which for a base chain begins with its hook. */
+static void tell_rule(struct comparison *c, const struct nft_listing *of,
+                      const struct nft_chain *chain, size_t i, const char *what)
 {
-    tell(c, "rule %zu of chain %.*s %s: %.*s", number, shown_len(chain->name),
-         (const char *)chain->name.data, what, shown_len(line), (const char *)line.data);
+    struct slice line = of->lines[chain->first + i];
+    bool is_base = slice_eq(slice_first(of->lines[chain->first], 5), SLICE_LIT("type "));
+
+    if (is_base && i == 0)
+        tell(c, "the hook of chain %.*s %s: %.*s", shown_len(chain->name),
+             (const char *)chain->name.data, what, shown_len(line), (const char *)line.data);
+    else
+        tell(c, "rule %zu of chain %.*s %s: %.*s", is_base ? i : i + 1, shown_len(chain->name),
+             (const char *)chain->name.data, what, shown_len(line), (const char *)line.data);
 }
 
 /* ---- Chains ---- */
@@ -157,16 +165,16 @@ static void compare_rules(struct comparison *c, const struct nft_chain *expected
                      mean_the_same(line_at(c->expected, expected, i + 1),
                                    line_at(c->found, found, j + 1)))) {
             if (!same)
-                tell_rule(c, found, j + 1, have, "was changed");
+                tell_rule(c, c->found, found, j, "was changed");
             i++;
             j++;
         } else if (j >= found->count ||
                    (i < expected->count &&
                     mean_the_same(line_at(c->expected, expected, i + 1), have))) {
-            tell_rule(c, expected, i + 1, want, "is missing");
+            tell_rule(c, c->expected, expected, i, "is missing");
             i++;
         } else {
-            tell_rule(c, found, j + 1, have, "is not ours");
+            tell_rule(c, c->found, found, j, "is not ours");
             j++;
         }
     }

@@ -21,7 +21,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from common.harness import run_tests  # noqa: E402
-from common.process import CLONE_NEWNET, libc  # noqa: E402
+from common.process import CLONE_NEWNET, Skip, libc  # noqa: E402
 
 RULES = os.environ.get("POLICY_RULES", "")
 PROXY, APP = 1337, 1000  # uids
@@ -250,6 +250,12 @@ def received(sockets, timeout=1.0):
             return data.decode(), source[:2], to
         time.sleep(0.005)
     return None
+
+
+def send(s, data, to):
+    """What the rules drop on its way out is refused to its sender."""
+    with contextlib.suppress(PermissionError):
+        s.sendto(data, to)
 
 
 def nothing(sockets):
@@ -481,6 +487,435 @@ def untracked_connections_are_dropped_rather_than_passed(world):
         for port in (80, IN):
             assert refused(world.connect, world.peer, address, port, timeout=QUIET) == "TimeoutError"
     assert [accepted(s, 0.05) for s in (proxy, own, closed)] == [None, None, None]
+
+
+# ---- UDP ----
+
+def udp_out(**options):
+    return policy(outbound=OUT, protocols="17", **options)
+
+
+def outbound_udp_goes_to_a_transparent_proxy_which_answers_from_the_original_destination(world):
+    proxy, server = world.udp_pair(world.app, OUT, PROXY, True), world.udp_pair(world.peer, 53)
+    app = {a: world.udp(world.app, a) for a in (FAR4, FAR6)}
+    for address, s in app.items():
+        s.sendto(b"direct", (address, 53))
+        assert received(server)[0] == "direct"
+    world.apply(udp_out())
+    app = {a: world.udp(world.app, a) for a in (FAR4, FAR6)}
+    for address, s in app.items():
+        for number in range(3):
+            s.sendto(b"q%d" % number, (address, 53))
+            text, source, to = received(proxy)
+            assert (text, to) == (f"q{number}", (address, 53))
+            assert source == (APP4 if address == FAR4 else APP6, s.getsockname()[1])
+            answer = world.udp(world.app, address, PROXY, 53, address, True)
+            answer.sendto(b"a", source)
+            assert received([s]) == ("a", (address, 53), None)
+            answer.close()
+        big = b"x" * 9000  # in fragments
+        s.sendto(big, (address, 53))
+        assert received(proxy)[0] == big.decode()
+    assert nothing(server)
+
+
+def the_proxys_own_udp_and_exceptions_are_direct(world):
+    proxy, servers = world.udp_pair(world.app, OUT, PROXY, True), world.udp_pair(world.peer, 53) + world.udp_pair(world.peer, 54)
+    world.apply(udp_out(out_ports=("54",), out_addresses=(OTHER4,)))
+    for address, port, uid, direct in ((FAR4, 53, PROXY, True), (FAR6, 53, PROXY, True), (FAR4, 54, APP, True), (FAR6, 54, APP, True),
+                                       (OTHER4, 53, APP, True), (FAR4, 53, APP, False), (FAR6, 53, APP, False)):
+        world.udp(world.app, address, uid).sendto(b"q", (address, port))
+        assert received(servers if direct else proxy) is not None, (address, port, uid)
+        assert nothing(proxy if direct else servers), (address, port, uid)
+
+
+def udp_without_its_proxy_or_its_routes_is_dropped(world):
+    server = world.udp_pair(world.peer, 53)
+    world.apply(udp_out())
+    for address in (FAR4, FAR6):
+        world.udp(world.app, address).sendto(b"no listener", (address, 53))
+    assert nothing(server)
+    proxy = world.udp_pair(world.app, OUT, PROXY, True)
+    world.routes(False)
+    for address in (FAR4, FAR6):
+        send(world.udp(world.app, address), b"no route", (address, 53))
+    assert nothing(server) and nothing(proxy)
+    world.udp(world.app, FAR4, PROXY).sendto(b"guard", (FAR4, 53))
+    assert received(server) is not None
+
+
+def flows_that_began_outside_are_answered_directly(world):
+    proxy = world.udp_pair(world.app, OUT, PROXY, True)
+    world.apply(udp_out())
+    own = world.udp_pair(world.app, 5000, APP)
+    for address, client in ((APP4, world.udp(world.peer, FAR4, bind=FAR4)), (APP6, world.udp(world.peer, FAR6, bind=FAR6))):
+        client.sendto(b"q", (address, 5000))
+        _, source, _ = received(own)
+        own[0 if ":" in address else 1].sendto(b"a", source)
+        assert received([client])[0] == "a"
+    assert nothing(proxy)
+
+
+def an_answer_after_the_flow_is_forgotten_does_not_open_a_way_past_the_proxy(world):
+    proxy, server = world.udp_pair(world.app, OUT, PROXY, True), world.udp_pair(world.peer, 53)
+    world.apply(udp_out())
+    for address in (FAR4, FAR6):
+        app = world.udp(world.app, address, port=4000)
+        answer = world.udp(world.app, address, PROXY, 53, address, True)
+        send(answer, b"late", (APP4 if address == FAR4 else APP6, 4000))
+        assert nothing([app])
+        app.sendto(b"q", (address, 53))
+        assert received(proxy)[0] == "q" and nothing(server)
+
+
+def a_mark_that_a_program_or_a_packet_has_by_itself_counts_for_nothing(world):
+    proxy, server = world.udp_pair(world.app, OUT, PROXY, True), world.udp_pair(world.peer, 53)
+    world.apply(udp_out(out_ports=("54",)))
+    direct, own = world.udp_pair(world.peer, 54), world.udp_pair(world.app, 5000, APP)
+    for address in (FAR4, FAR6):
+        for port, uid, want in ((53, APP, proxy), (54, APP, direct), (53, PROXY, server)):
+            s = world.udp(world.app, address, uid, bind=APP4 if address == FAR4 else APP6)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, 0x100000)
+            s.sendto(b"q", (address, port))
+            assert received(want) is not None, (address, port, uid)
+    world.app.run("nft", "-f", "-", text="""table inet other {
+        chain p { type filter hook prerouting priority raw; iif "eth0" meta mark set 0x100000; }
+    }""")
+    for address, client in ((APP4, world.udp(world.peer, FAR4, bind=FAR4)), (APP6, world.udp(world.peer, FAR6, bind=FAR6))):
+        client.sendto(b"q", (address, 5000))
+        assert received(own) is not None and nothing(proxy)
+
+
+def an_icmp_error_about_an_answer_is_told_to_the_proxy_and_to_nobody_else(world):
+    proxy = world.udp_pair(world.app, OUT, PROXY, True)
+    world.apply(udp_out())
+    with world.peer.inside():
+        seen = [world.kept(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)),
+                world.kept(socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6))]
+    for number, address in enumerate((FAR4, FAR6)):
+        seen[number].settimeout(QUIET)
+        app = world.udp(world.app, address)
+        app.sendto(b"q", (address, 53))
+        _, source, _ = received(proxy)
+        app.close()
+        answer = world.udp(world.app, address, PROXY, 53, address, True)
+        answer.connect(source)
+        answer.send(b"a")
+        time.sleep(0.05)
+        assert refused(answer.send, b"again") == "ConnectionRefusedError"
+        kinds = set()
+        with contextlib.suppress(TimeoutError):
+            while True:
+                data = seen[number].recv(2000)
+                kinds.add(data[20] if number == 0 else data[0])
+        assert not kinds & {1, 3}, kinds  # unreachable: 3 of ICMP, 1 of ICMPv6
+
+
+def inbound_udp_goes_to_a_transparent_proxy(world):
+    own = world.udp_pair(world.app, 5000, APP)
+    clients = {APP4: world.udp(world.peer, FAR4, bind=FAR4), APP6: world.udp(world.peer, FAR6, bind=FAR6)}
+    for address, client in clients.items():
+        client.sendto(b"control", (address, 5000))
+        assert received(own)[0] == "control"
+    clients = {APP4: world.udp(world.peer, FAR4, bind=FAR4), APP6: world.udp(world.peer, FAR6, bind=FAR6)}
+    world.apply(policy(inbound=IN, protocols="17", in_ports=("5001",)))
+    for address, client in clients.items():
+        client.sendto(b"nobody", (address, 5000))
+        assert nothing(own)
+    proxy = world.udp_pair(world.app, IN, PROXY, True)
+    excepted = world.udp_pair(world.app, 5001, APP)
+    for address, client in clients.items():
+        client.sendto(b"q", (address, 5000))
+        text, source, to = received(proxy)
+        assert (text, source, to) == ("q", client.getsockname()[:2], (address, 5000))
+        own[0 if ":" in address else 1].close()
+        answer = world.udp(world.app, address, PROXY, 5000, address, True)
+        answer.sendto(b"a", source)
+        assert received([client])[:2] == ("a", (address, 5000))
+        client.sendto(b"more", (address, 5000))
+        # An answering socket on the same address and port may be given what follows, as with every transparent proxy.
+        assert received([*proxy, answer])[0] == "more"
+        client.sendto(b"excepted", (address, 5001))
+        assert received(excepted)[0] == "excepted"
+
+
+def answers_to_what_began_here_are_not_inbound_udp(world):
+    proxy, server = world.udp_pair(world.app, IN, PROXY, True), world.udp_pair(world.peer, 53)
+    world.apply(policy(inbound=IN, protocols="17"))
+    for address in (FAR4, FAR6):
+        s = world.udp(world.app, address)
+        s.sendto(b"q", (address, 53))
+        _, source, _ = received(server)
+        answer = world.udp(world.peer, address, 0, 53, address)
+        answer.sendto(b"a", source)
+        assert received([s])[0] == "a" and nothing(proxy)
+
+
+def a_proxys_udp_port_is_closed_to_other_machines(world):
+    proxy = world.udp_pair(world.app, OUT, PROXY) + world.udp_pair(world.app, IN, PROXY, True)
+    client = {APP4: world.udp(world.peer, FAR4, bind=FAR4), APP6: world.udp(world.peer, FAR6, bind=FAR6)}
+    for address in (APP4, APP6):
+        client[address].sendto(b"control", (address, OUT))
+        assert received(proxy) is not None
+    client = {APP4: world.udp(world.peer, FAR4, bind=FAR4), APP6: world.udp(world.peer, FAR6, bind=FAR6)}
+    for mode in ("tproxy", "redirect"):
+        for inbound in (None, IN):
+            world.apply(policy(outbound=OUT, inbound=inbound, protocols="17", udp=mode))
+            for address in (APP4, APP6):
+                for port in (OUT, IN) if inbound else (OUT,):
+                    client[address].sendto(b"q", (address, port))
+                    assert nothing(proxy), (mode, inbound, address, port)
+
+
+def udp_by_redirection(world):
+    # On loopback itself: from any address the answer would be chosen to come from another.
+    proxy = [world.udp(world.app, a, PROXY, OUT, a) for a in ("::1", "127.0.0.1")]
+    server = world.udp_pair(world.peer, 53)
+    world.apply(udp_out(udp="redirect", RemotePorts="53", out_addresses=(OTHER4,)))
+    other = world.udp_pair(world.peer, 54)
+    for number, address in enumerate((FAR6, FAR4)):
+        s = world.udp(world.app, address)
+        s.sendto(b"q", (address, 53))
+        _, source, _ = received(proxy)
+        proxy[number].sendto(b"a", source)
+        assert received([s])[:2] == ("a", (address, 53))
+        world.udp(world.app, address, PROXY).sendto(b"own", (address, 53))
+        assert received(server)[0] == "own"
+        s.sendto(b"else", (address, 54))
+        assert received(other)[0] == "else"
+    world.udp(world.app, OTHER4).sendto(b"excepted", (OTHER4, 53))
+    assert received(server)[0] == "excepted"
+    inbound = world.udp_pair(world.app, IN, PROXY)
+    world.apply(policy(inbound=IN, protocols="17", udp="redirect"))
+    for number, (address, far) in enumerate(((APP6, FAR6), (APP4, FAR4))):
+        client = world.udp(world.peer, far, bind=far)
+        client.sendto(b"q", (address, 5000))
+        _, source, _ = received(inbound)
+        inbound[number].sendto(b"a", source)
+        assert received([client])[:2] == ("a", (address, 5000))
+
+
+def both_ways_of_udp_on_one_endpoint(world):
+    dns, proxy = world.udp_pair(world.app, 15053, PROXY), world.udp_pair(world.app, OUT, PROXY, True)
+    tcp_dns, tcp_proxy = world.listen(world.app, 15053), world.listen(world.app, OUT)
+    server = world.udp_pair(world.peer, 53) + world.udp_pair(world.peer, 123)
+    world.apply(policy(outbound=15053, protocols="6,17", udp="redirect", priority=1, RemotePorts="53"),
+                policy(outbound=OUT, protocols="6,17", priority=10))
+    for address in (FAR4, FAR6):
+        world.udp(world.app, address).sendto(b"dns", (address, 53))
+        assert received(dns)[0] == "dns"
+        world.udp(world.app, address).sendto(b"ntp", (address, 123))
+        text, _, to = received(proxy)
+        assert (text, to) == ("ntp", (address, 123))
+        world.connect(world.app, address, 53)
+        assert accepted(tcp_dns)[1] == (address, 53)
+        world.connect(world.app, address, 80)
+        assert accepted(tcp_proxy)[1] == (address, 80)
+    assert nothing(server)
+
+
+def udp_to_a_named_loopback_address(world):
+    named, proxy = world.udp(world.app, "127.0.0.11", 0, 53, "127.0.0.11"), world.udp_pair(world.app, OUT, PROXY, True)
+    plain = world.udp_pair(world.app, 15053, PROXY)
+    world.apply(udp_out())
+    world.udp(world.app, FAR4).sendto(b"left alone", ("127.0.0.11", 53))
+    assert received([named])[0] == "left alone"
+    world.apply(udp_out(RemoteAddresses="127.0.0.11"))
+    world.udp(world.app, FAR4).sendto(b"named", ("127.0.0.11", 53))
+    assert received(proxy)[2] == ("127.0.0.11", 53)
+    world.udp(world.app, FAR4, PROXY).sendto(b"own", ("127.0.0.11", 53))
+    assert received([named])[0] == "own"
+    world.apply(policy(outbound=15053, protocols="17", udp="redirect", RemoteAddresses="127.0.0.11"))
+    world.udp(world.app, FAR4).sendto(b"redirected", ("127.0.0.11", 53))
+    assert received(plain)[0] == "redirected"
+
+
+def untracked_udp_is_never_passed(world):
+    proxy, server = world.udp_pair(world.app, OUT, PROXY, True), world.udp_pair(world.peer, 53)
+    for options in ({}, {"udp": "redirect"}):
+        world.apply(udp_out(**options))
+        world.app.run("nft", "-f", "-", text=NOTRACK)
+        for address in (FAR4, FAR6):
+            send(world.udp(world.app, address), b"q", (address, 53))
+            assert nothing(server) and nothing(proxy)
+            world.udp(world.app, address, PROXY).sendto(b"own", (address, 53))
+            assert received(server)[0] == "own"
+        world.app.run("nft", "delete", "table", "inet", "other")
+
+
+# ---- Beside others ----
+
+def forwarded_traffic_is_never_touched(world):
+    """The endpoint is a router, as a host's own network is."""
+    inner = Namespace()
+    world.app.run("ip", "link", "add", "in0", "type", "veth", "peer", "name", "in1")
+    world.app.run("ip", "link", "set", "in1", "netns", f"/proc/{os.getpid()}/fd/{inner.fd}")
+    world.app.run("ip", "addr", "add", "10.7.0.1/24", "dev", "in0")
+    world.app.run("ip", "link", "set", "in0", "up")
+    inner.run("ip", "addr", "add", "10.7.0.2/24", "dev", "in1")
+    inner.run("ip", "link", "set", "in1", "up")
+    inner.run("ip", "route", "add", "default", "via", "10.7.0.1")
+    world.peer.run("ip", "route", "add", "10.7.0.0/24", "via", APP4)
+    world.app.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    try:
+        world.apply(policy(outbound=OUT, inbound=IN, protocols="6,17"))
+        # One of them is marked on its way in, as others' rules may do with bits that are theirs.
+        world.app.run("nft", "-f", "-", text="""table inet other {
+            chain p { type filter hook prerouting priority raw; udp dport 54 meta mark set 0x00020000; }
+            chain n { type nat hook prerouting priority dstnat; ip daddr 10.0.0.2 tcp dport 8080 dnat ip to 10.7.0.2:80; }
+        }""")
+        out_, in_, published = world.listen(world.peer, 80), world.listen(inner, 81), world.listen(inner, 80)
+        server = world.udp_pair(world.peer, 53) + world.udp_pair(world.peer, 54)
+        world.connect(inner, FAR4, 80)
+        assert accepted(out_) is not None
+        world.connect(world.peer, "10.7.0.2", 81)
+        assert accepted(in_) is not None
+        world.connect(world.peer, APP4, 8080)
+        assert accepted(published) is not None
+        for port in (53, 54):
+            world.udp(inner, FAR4).sendto(b"q", (FAR4, port))
+            assert received(server) is not None
+        # The control: what the router itself sends is caught.
+        proxy = world.listen(world.app, OUT)
+        world.connect(world.app, FAR4, 80)
+        assert accepted(proxy) is not None
+    finally:
+        world.app.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
+        world.app.run("ip", "link", "del", "in0")
+        world.peer.run("ip", "route", "del", "10.7.0.0/24")
+        os.close(inner.fd)
+
+
+DOCKER = """table ip nat {
+    chain DOCKER_OUTPUT { ip daddr 127.0.0.11 tcp dport 53 dnat to 127.0.0.11:40053; }
+    chain OUTPUT { type nat hook output priority -100; ip daddr 127.0.0.11 jump DOCKER_OUTPUT; }
+}"""
+
+
+def dockers_own_resolver_works_and_its_table_stays(world):
+    world.app.run("nft", "-f", "-", text=DOCKER)
+    before = world.app.run("nft", "list", "table", "ip", "nat")
+    resolver, proxy = world.listen(world.app, 40053, "127.0.0.11"), world.listen(world.app, OUT)
+    world.apply(policy(outbound=OUT))
+    world.connect(world.app, "127.0.0.11", 53)
+    assert accepted(resolver) is not None
+    world.apply(policy(outbound=OUT, RemoteAddresses="127.0.0.11"))
+    world.connect(world.app, "127.0.0.11", 53)
+    assert accepted(proxy)[1] == ("127.0.0.11", 53)
+    world.connect(world.app, "127.0.0.11", 53, PROXY)
+    assert accepted(resolver) is not None
+    assert world.app.run("nft", "list", "table", "ip", "nat") == before
+    world.remove()
+    assert world.app.run("nft", "list", "ruleset").strip() == before.strip()
+
+
+MANY = [policy(outbound=OUT, inbound=IN, protocols="6,17", out_ports=("22", "8000-8100"), out_addresses=("10.9.0.0/16", "fd09::/16"),
+               in_ports=("9000",), in_addresses=("10.0.0.1", "fd00::1", "10.8.0.0/16")),
+        policy(outbound=15053, protocols="6,17", udp="redirect", priority=1, RemotePorts="53,853",
+               RemoteAddresses="127.0.0.11,10.0.0.0/9,10.128.0.0/9,1.1.1.1,1.1.1.2,1.1.1.4,2001:db8::/33,2001:db8:8000::/33,::1"),
+        policy(outbound=15002, uid=None, gid=7, LocalPorts="1-1024", RemoteAddresses="0.0.0.0/0"),
+        policy(outbound=15003, uid=0, LocalAddresses="fd00::2", RemoteAddresses="::/0,255.255.255.255,255.255.255.254"),
+        policy(inbound=15004, uid=None, protocols="17", RemotePorts="1-65535"),
+        policy(inbound=15005, uid=None, protocols="6,17", udp="redirect", LocalAddresses="10.0.0.2,fd00::2")]
+
+
+def what_nft_lists_can_be_loaded_again(world):
+    for policies in ([p] for p in MANY):
+        world.apply(*policies)
+    world.apply(*MANY)
+    listing = world.app.run("nft", "list", "ruleset")
+    world.app.run("nft", "flush", "ruleset")
+    world.app.run("nft", "-f", "-", text=listing)
+    world.unchanged(*MANY)
+
+
+def the_policies_are_read_back_as_they_were_given(world):
+    world.apply(*MANY)
+    listing = world.app.run("nft", "list", "table", "inet", "stile_policy")
+    got = json.loads(rules("read", text=listing))
+    assert [p["Settings"].get("OutboundProxyPort") for p in got] == [p["Settings"].get("OutboundProxyPort") for p in MANY]
+    assert json.loads(rules("read", text=world.app.run("nft", "list", "ruleset"))) == got
+    assert got[1]["Settings"]["FilterTuple"]["RemoteAddresses"] == MANY[1]["Settings"]["FilterTuple"]["RemoteAddresses"]
+
+
+def what_somebody_changes_by_hand_is_named(world):
+    def differences():
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(json.dumps([MANY[0]]))
+            file.flush()
+            return rules("compare", file.name, text=world.app.run("nft", "list", "table", "inet", "stile_policy"))
+
+    def handle(chain, word):
+        listing = world.app.run("nft", "-a", "list", "chain", "inet", "stile_policy", chain)
+        return next(line.rsplit(" ", 1)[1] for line in listing.splitlines() if word in line)
+
+    table = ("inet", "stile_policy")
+    for change, want in (
+            (lambda: ("delete", "rule", *table, "outbound_policy_1", "handle", handle("outbound_policy_1", "skuid")),
+             "rule 1 of chain outbound_policy_1 is missing: meta skuid 1337 return\n"),
+            (lambda: ("add", "rule", *table, "outbound_policy_1", "accept"), "rule 6 of chain outbound_policy_1 is not ours: accept\n"),
+            (lambda: ("insert", "rule", *table, "input", "accept"), "rule 1 of chain input is not ours: accept\n"),
+            (lambda: ("replace", "rule", *table, "outbound_policy_1", "handle", handle("outbound_policy_1", "skuid"), "meta", "skuid", "0", "return"),
+             "rule 1 of chain outbound_policy_1 was changed: meta skuid 0 return\n"),
+            (lambda: ("add", "chain", *table, "mine"), "chain mine is not ours\n"),
+            (lambda: ("flush", "chain", *table, "outbound_redirect_to"), "rule 1 of chain outbound_redirect_to is missing: meta l4proto tcp redirect to :15001\n"
+             "rule 2 of chain outbound_redirect_to is missing: drop\n"),
+            (lambda: ("delete", "table", *table), None)):
+        world.apply(MANY[0])
+        assert differences() == ""
+        world.app.run("nft", *change())
+        if want is not None:
+            assert differences() == want, differences()
+    world.app.run("nft", "add", "table", *table)
+    assert differences() == "the table inet stile_policy is missing\n", differences()
+
+
+def a_guard_by_cgroup_is_whoever_is_in_or_below_it(world):
+    if not os.path.exists("/sys/fs/cgroup/cgroup.procs"):
+        done = subprocess.run(["mount", "-t", "cgroup2", "none", "/sys/fs/cgroup"], stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            raise Skip("no cgroup v2: " + done.stderr.strip())
+    name = f"stile-test-{os.getpid()}-{os.urandom(4).hex()}"
+    path = "/sys/fs/cgroup/" + name
+    os.makedirs(path + "/proxy/worker")
+    proxy, server = world.listen(world.app, OUT), world.listen(world.peer, 80)
+    try:
+        world.apply(policy(outbound=OUT, uid=None, cgroup=name + "/proxy"))
+        for group, want in ((path, proxy), (path + "/proxy", server), (path + "/proxy/worker", server)):
+            child = os.fork()
+            if child == 0:
+                with open(group + "/cgroup.procs", "w", encoding="ascii") as file:
+                    file.write("0")
+                world.connect(world.app, FAR4, 80)
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            assert accepted(want) is not None, group
+    finally:
+        world.app.run("nft", "flush", "ruleset")
+        for group in (path + "/proxy/worker", path + "/proxy", path):
+            os.rmdir(group)
+
+
+def a_block_lets_nothing_in_or_out_until_policies_are_applied(world):
+    server, own = world.listen(world.peer, 80), world.listen(world.app, 80)
+    udp = world.udp_pair(world.peer, 53)
+    world.app.run("nft", "-f", "-", text=rules("block"))
+    for address in (FAR4, FAR6):
+        assert refused(world.connect, world.app, address, 80, 0, timeout=QUIET) in ("PermissionError", "TimeoutError")
+        send(world.udp(world.app, address, 0), b"q", (address, 53))
+    for address in (APP4, APP6):
+        assert refused(world.connect, world.peer, address, 80, timeout=QUIET) == "TimeoutError"
+    assert nothing(udp)
+    for address in ("127.0.0.1", "::1", APP4):
+        world.connect(world.app, address, 80)
+        assert accepted(own) is not None
+    proxy = world.listen(world.app, OUT)
+    world.apply(policy(outbound=OUT))
+    world.connect(world.app, FAR4, 80)
+    assert accepted(proxy) is not None and accepted(server, 0.05) is None
+    world.app.run("nft", "-f", "-", text=rules("block"))
+    world.remove()
+    assert world.app.run("nft", "list", "ruleset") == ""
 
 
 TESTS = [value for name, value in list(globals().items()) if getattr(value, "__module__", "") == "__main__" and callable(value)
