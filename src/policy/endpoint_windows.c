@@ -80,9 +80,12 @@ static int understand(struct held *h, struct diag *d)
         char what[32];
         struct l4_policy p;
         (void)str_format(what, sizeof(what), "policy %zu", i + 1);
-        if (hns_policy_read(value, what, &p, &h->why) < 0)
+        int r = hns_policy_read(value, what, &p, &h->why);
+        if (r == ERR_NOMEM)
+            return no_memory(d);
+        if (r < 0)
             return 0;
-        int r = l4_policies_add(&h->policies, &p);
+        r = l4_policies_add(&h->policies, &p);
         if (r < 0)
             return diag_set(d, r, 0, "Failed to keep policy %zu: %s", i + 1, err_text(r));
     }
@@ -199,12 +202,12 @@ int endpoint_list(struct endpoint *e, struct l4_policies *ret, struct diag *d)
     return r;
 }
 
-/* The place of the first that HNS would hold for `wanted`, among those not taken. */
+/* The place of the first like it among those not taken. */
 static bool find_held(const struct held *h, const struct l4_policy *wanted, const bool *taken,
                       size_t *ret)
 {
     for (size_t i = 0; i < h->policies.count; i++) {
-        if (taken[i] || !hns_policy_matches(&h->policies.items[i], wanted))
+        if (taken[i] || !l4_policy_eq(&h->policies.items[i], wanted))
             continue;
         *ret = i;
         return true;
@@ -318,6 +321,20 @@ static int carry_out(struct endpoint *e, const struct plan *p, struct endpoint_c
     return 0;
 }
 
+/* As HNS would hold them: so they are compared with what it holds. */
+static int make_plain(const struct l4_policies *l, struct l4_policies *ret, struct diag *d)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        struct l4_policy p;
+        int r = hns_policy_plain(&l->items[i], &p, d);
+        if (r == 0 && (r = l4_policies_add(ret, &p)) < 0)
+            (void)diag_set(d, r, 0, "Failed to keep policy %zu: %s", i + 1, err_text(r));
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 /* A change of what is there: `make` says which. */
 typedef int plan_fn(const struct held *h, const struct l4_policies *l, struct plan *p,
                     struct diag *d);
@@ -327,18 +344,23 @@ static int change(struct endpoint *e, plan_fn *make, const struct l4_policies *l
 {
     struct held h = {0};
     struct plan p = {0};
+    struct l4_policies plain;
     CLEANUP(hns_lock_releasep) struct hns_lock *lock = NULL;
-    int r = hns_lock_take(&e->id, ENDPOINT_TIMEOUT_MS, &lock, d);
+    l4_policies_init(&plain);
+    int r = make_plain(l, &plain, d);
+    if (r == 0)
+        r = hns_lock_take(&e->id, ENDPOINT_TIMEOUT_MS, &lock, d);
     if (r == 0)
         r = read_held(e, &h, d);
     if (r == 0)
         r = plan_init(&p, d);
     if (r == 0)
-        r = make(&h, l, &p, d);
+        r = make(&h, &plain, &p, d);
     if (r == 0)
         r = carry_out(e, &p, c, d);
     plan_release(&p);
     held_release(&h);
+    l4_policies_release(&plain);
     return r;
 }
 
@@ -406,17 +428,6 @@ int endpoint_apply(struct endpoint *e, const struct l4_policies *wanted, struct 
     return r < 0 ? r : change(e, plan_apply, wanted, c, d);
 }
 
-static int note_drift(struct endpoint_change *c, struct diag *d)
-{
-    int r = 0;
-    c->drifted = c->added > 0 || c->removed > 0;
-    if (c->removed > 0)
-        r = buf_printf(&c->notes, "%zu policies were there that shouldn't be\n", c->removed);
-    if (r == 0 && c->added > 0)
-        r = buf_printf(&c->notes, "%zu policies were missing\n", c->added);
-    return r < 0 ? diag_set(d, r, 0, "Failed to note what had drifted: %s", err_text(r)) : 0;
-}
-
 /* HNS alone carries its policies: where nobody says what is wanted, what it holds is right as long as it is understood. */
 static int look(struct endpoint *e, struct endpoint_change *c, struct diag *d)
 {
@@ -435,7 +446,9 @@ int endpoint_reconcile(struct endpoint *e, const struct l4_policies *wanted,
     if (wanted == NULL)
         return look(e, c, d);
     int r = endpoint_apply(e, wanted, c, d);
-    return r < 0 ? r : note_drift(c, d);
+    if (r == 0)
+        c->drifted = c->added > 0 || c->removed > 0;
+    return r;
 }
 
 int endpoint_clear(struct endpoint *e, struct endpoint_change *c, struct diag *d)

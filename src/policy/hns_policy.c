@@ -75,10 +75,10 @@ json_t *hns_policy_make(const struct l4_policy *p)
     return whole != NULL ? known_part(whole, policy_members) : NULL;
 }
 
-bool hns_policy_matches(const struct l4_policy *held, const struct l4_policy *wanted)
+int hns_policy_plain(const struct l4_policy *p, struct l4_policy *ret, struct diag *d)
 {
-    CLEANUP(hns_json_unrefp) json_t *made = hns_policy_make(wanted);
-    struct l4_policy as_held;
-    return made != NULL && hns_policy_read(made, "policy", &as_held, NULL) == 0 &&
-           l4_policy_eq(held, &as_held);
+    CLEANUP(hns_json_unrefp) json_t *made = hns_policy_make(p);
+    if (made == NULL)
+        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+    return hns_policy_read(made, "the policy for HNS", ret, d);
 }

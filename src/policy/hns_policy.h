@@ -17,7 +17,7 @@ bool hns_policy_is(const json_t *value);
 int hns_policy_read(const json_t *value, const char *what, struct l4_policy *ret, struct diag *d);
 /* A new reference, or NULL when memory runs out. Only what is set is in it; nothing that is Linux's. */
 json_t *hns_policy_make(const struct l4_policy *p);
-/* Whether HNS, told `wanted`, would hold what it holds: wanted may say more than HNS can keep. */
-bool hns_policy_matches(const struct l4_policy *held, const struct l4_policy *wanted);
+/* What HNS would hold after it was told of p, which may say more than HNS can keep. ERR_NOMEM. */
+int hns_policy_plain(const struct l4_policy *p, struct l4_policy *ret, struct diag *d);
 
 #endif
