@@ -4,7 +4,7 @@
 
 static int id_of(const char *name, uint32_t *ret, struct diag *d)
 {
-    if (name[0] >= '0' && name[0] <= '9')
+    if (name[0] == '\0' || (name[0] >= '0' && name[0] <= '9'))
         return l4_id_parse(name, ret, d);
     return diag_set(
         d, ERR_UNSUPPORTED, 0,
