@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 build=$1
 JOBS=${JOBS:-$(nproc)}
 results=$build/results.json
-mapfile -t sources < <(find src tests bench -name '*.[ch]' 2>/dev/null | sort)
+mapfile -t sources < <(find src tests bench examples -name '*.[ch]' 2>/dev/null | sort)
 
 format() {
     [ ${#sources[@]} -eq 0 ] || printf '%s\n' "${sources[@]}" | xargs -P "$JOBS" -n 16 clang-format --dry-run -Werror

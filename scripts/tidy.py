@@ -55,7 +55,7 @@ def check(entry, build, salt):
 
 def ours(entry, parts):
     path = os.path.relpath(os.path.join(entry["directory"], entry["file"]))
-    return path.startswith(("src/", "tests/", "bench/")) and (not parts or any(part in path for part in parts))
+    return path.startswith(("src/", "tests/", "bench/", "examples/")) and (not parts or any(part in path for part in parts))
 
 
 def main():

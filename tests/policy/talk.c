@@ -62,13 +62,15 @@ static const char *error_text(int error)
 
 static bool parse(const char *target, int *ret_type, union address *ret)
 {
-    char protocol[4], ip[64];
-    unsigned short port;
+    const char *slash = strrchr(target, '/');
+    char ip[INET6_ADDRSTRLEN] = "";
+    size_t length = slash > target + 4 ? (size_t)(slash - target - 4) : 0;
 
-    if (sscanf(target, "%3[a-z]/%63[^/]/%hu", protocol, ip, &port) != 3)
+    if (length == 0 || length >= sizeof(ip))
         return false;
-    *ret_type = strcmp(protocol, "tcp") == 0 ? SOCK_STREAM : SOCK_DGRAM;
-    ret->v4.sin_port = htons(port);
+    memcpy(ip, target + 4, length);
+    *ret_type = strncmp(target, "tcp/", 4) == 0 ? SOCK_STREAM : SOCK_DGRAM;
+    ret->v4.sin_port = htons((uint16_t)strtoul(slash + 1, NULL, 10));
     ret->any.sa_family = strchr(ip, ':') ? AF_INET6 : AF_INET;
     return inet_pton(ret->any.sa_family, ip,
                      ret->any.sa_family == AF_INET6 ? (void *)&ret->v6.sin6_addr
