@@ -22,10 +22,19 @@ static uint64_t sum_of(struct slice bytes)
 
 /* ---- Writing ---- */
 
-/* jansson's sink; -1 ends it. */
-static int sink(const char *text, size_t len, void *arg)
+struct sink {
+    struct buf *to;
+    int err;
+};
+
+/* jansson 2.14 goes on after a failure in a member's name, so the failure is kept. */
+static int put(const char *text, size_t len, void *arg)
 {
-    return buf_put(arg, slice_of(text, len)) < 0 ? -1 : 0;
+    struct sink *s = arg;
+
+    if (s->err == 0)
+        s->err = buf_put(s->to, slice_of(text, len));
+    return s->err;
 }
 
 static int put_quoted(struct buf *quoted, struct slice json)
@@ -45,12 +54,13 @@ static int make_text(const struct l4_policies *l, struct buf *ret, struct diag *
 {
     CLEANUP(buf_release) struct buf json;
 
+    struct sink sink = {.to = &json};
     buf_init(&json, L4_JSON_MAX);
     json_t *value = l4_json_policies(l);
     bool dumped = value != NULL &&
-                  json_dump_callback(value, sink, &json, JSON_COMPACT | JSON_ENSURE_ASCII) == 0;
+                  json_dump_callback(value, put, &sink, JSON_COMPACT | JSON_ENSURE_ASCII) == 0;
     json_decref(value);
-    if (dumped && put_quoted(ret, buf_slice(&json)) == 0)
+    if (dumped && sink.err == 0 && put_quoted(ret, buf_slice(&json)) == 0)
         return 0;
     if (buf_len(&json) > L4_JSON_MAX / 2)
         return diag_set(d, ERR_TOOBIG, 0,

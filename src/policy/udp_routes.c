@@ -5,7 +5,7 @@
 #include "netcfg/rtnl.h"
 #include "policy/nft_rules.h"
 
-enum { LOOPBACK = 1 /* the index of lo, everywhere */, STRAYS_MAX = 16 };
+enum { LOOPBACK = 1 /* the index of lo, everywhere */, STRAYS_MAX = 64 };
 
 static const uint8_t versions[] = {4, 6};
 
@@ -96,7 +96,7 @@ static int set_route(struct work *w, size_t i, bool wanted)
 struct found {
     bool there;
     size_t strays; /* ours, but not as it should be, or twice */
-    struct rtnl_rule stray[STRAYS_MAX];
+    struct rtnl_rule stray;
 };
 
 static int sort_rule(void *arg, const struct rtnl_rule *rule)
@@ -108,33 +108,41 @@ static int sort_rule(void *arg, const struct rtnl_rule *rule)
         return 0;
     bool right = rule->is_plain && rule->priority == wanted.priority && rule->mark == wanted.mark &&
                  rule->mask == wanted.mask;
-    if (right && !f->there)
+    if (right && !f->there) {
         f->there = true;
-    else if (f->strays < STRAYS_MAX)
-        f->stray[f->strays++] = *rule;
+        return 0;
+    }
+    f->stray = *rule;
+    f->strays++;
     return 0;
 }
 
-static int remove_strays(struct work *w, const struct found *f)
+/* The kernel removes the first one with these values, which may be the right one: so it is looked again after each. */
+static int remove_strays(struct work *w, uint8_t version, struct found *f)
 {
-    int err = 0;
-
-    for (size_t i = 0; i < f->strays && err == 0; i++) {
-        err = note(w, "removes", "changed rule", f->stray[i].version);
-        if (err == 0 && !w->dry_run)
-            err = unless_gone(rtnl_delete_rule(w->rtnl, &f->stray[i], w->d));
+    for (int tries = 0; tries < STRAYS_MAX; tries++) {
+        *f = (struct found){0};
+        int err = rtnl_each_rule(w->rtnl, version, sort_rule, f, w->d);
+        if (err < 0 || f->strays == 0)
+            return err;
+        err = note(w, "removes", "changed rule", version);
+        if (err < 0 || w->dry_run)
+            return err;
+        err = unless_gone(rtnl_delete_rule(w->rtnl, &f->stray, w->d));
+        if (err < 0)
+            return err;
     }
-    return err;
+    return diag_set(w->d, ERR_BUSY, 0,
+                    "Somebody adds routing rules to table %d as fast as they are removed",
+                    POLICY_ROUTES);
 }
 
 static int set_rule(struct work *w, size_t i, bool wanted)
 {
     const struct rtnl_rule rule = rule_of(versions[i]);
-    struct found f = {0};
+    struct found f;
 
-    int err = rtnl_each_rule(w->rtnl, versions[i], sort_rule, &f, w->d);
-    if (err == 0)
-        err = remove_strays(w, &f);
+    int err = remove_strays(w, versions[i], &f);
     if (err < 0 || f.there == wanted)
         return err;
     err = note(w, wanted ? "adds" : "removes", "rule", versions[i]);

@@ -1,0 +1,838 @@
+/* Endpoints with the kernel's own nftables: what is there before and after, whoever else changes it meanwhile. */
+#include "policy_network.h"
+
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "policy/endpoint.h"
+#include "policy/l4_json.h"
+
+#define TCP_POLICY "{'Type':'L4WFPPROXY','Settings':{'OutboundProxyPort':'8000','UserID':'1337'}}"
+#define UDP_POLICY                                                                                 \
+    "{'Type':'L4WFPPROXY','Settings':{'OutboundProxyPort':'8001','UserID':'1337','FilterTuple':{"  \
+    "'Protocols':'17','Priority':5}}}"
+#define IN_POLICY "{'Type':'L4WFPPROXY','Settings':{'InboundProxyPort':'9000'}}"
+
+static struct container container;
+static struct endpoint *endpoint;
+static struct endpoint_change change;
+static struct diag d;
+static char before[COMMAND_OUTPUT], after[COMMAND_OUTPUT];
+
+static int make_endpoint(void **state UNUSED)
+{
+    container = container_new();
+    d = (struct diag){0};
+    endpoint_change_init(&change);
+    if (endpoint_open(container.name, 0, &endpoint, &d) < 0)
+        fail_msg("%s", d.text);
+    return 0;
+}
+
+static int end_endpoint(void **state UNUSED)
+{
+    (void)umount("/usr/sbin/nft");
+    endpoint_close(endpoint);
+    endpoint_change_release(&change);
+    container_end(&container);
+    return 0;
+}
+
+/* JSON with ' for ". */
+static struct l4_policies policies(const char *text)
+{
+    struct l4_policies l;
+    char *json = mem_strdup(text);
+
+    assert_non_null(json);
+    for (char *c = json; *c != '\0'; c++)
+        *c = *c == '\'' ? '"' : *c;
+    l4_policies_init(&l);
+    if (l4_json_read(slice_str(json), &l, &d) < 0)
+        fail_msg("%s", d.text);
+    mem_free(json);
+    return l;
+}
+
+typedef int change_fn(struct endpoint *e, const struct l4_policies *l, struct endpoint_change *c,
+                      struct diag *d);
+
+static int try(change_fn *fn, const char *text)
+{
+    CLEANUP(l4_policies_release) struct l4_policies l = policies(text);
+
+    return fn(endpoint, &l, &change, &d);
+}
+
+static void must(change_fn *fn, const char *text)
+{
+    if (try(fn, text) < 0)
+        fail_msg("%s", d.text);
+}
+
+static void reconcile(void)
+{
+    if (endpoint_reconcile(endpoint, NULL, &change, &d) < 0)
+        fail_msg("%s", d.text);
+}
+
+static const char *notes(void)
+{
+    return buf_cstr(&change.notes);
+}
+
+static size_t listed(void)
+{
+    CLEANUP(l4_policies_release) struct l4_policies l;
+
+    l4_policies_init(&l);
+    if (endpoint_list(endpoint, &l, &d) < 0)
+        fail_msg("%s", d.text);
+    return l.count;
+}
+
+/* All that policies could have touched. */
+static void look(char *all)
+{
+    static const char *const commands[] = {"nft -s list ruleset", "ip rule", "ip -6 rule",
+                                           "ip route show table all", "ip -6 route show table all"};
+    static char out[COMMAND_OUTPUT];
+    size_t len = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        (void)command_in(container.netns_fd, commands[i], out);
+        len += (size_t)snprintf(all + len, COMMAND_OUTPUT - len, "# %s\n%s", commands[i], out);
+        assert_true(len < COMMAND_OUTPUT);
+    }
+}
+
+static void expect_as_before(void)
+{
+    look(after);
+    assert_string_equal(after, before);
+}
+
+static void in_container(const char *words)
+{
+    must_in(container.netns_fd, words);
+}
+
+/* ---- Changes ---- */
+
+static void policies_come_and_go_and_leave_no_trace(void **state UNUSED)
+{
+    look(before);
+    must(endpoint_apply, "[" TCP_POLICY "," UDP_POLICY "," IN_POLICY "]");
+    assert_int_equal(change.added, 3);
+    assert_int_equal(listed(), 3);
+    assert_true(says_in(container.netns_fd, "ip rule", "5711:"));
+    assert_true(says_in(container.netns_fd, "ip -6 rule", "5711:"));
+    must(endpoint_remove, UDP_POLICY);
+    assert_int_equal(change.removed, 1);
+    assert_int_equal(change.unchanged, 2);
+    assert_false(says_in(container.netns_fd, "ip rule", "5711:"));
+    must(endpoint_add, UDP_POLICY);
+    assert_int_equal(change.added, 1);
+    assert_int_equal(endpoint_clear(endpoint, &change, &d), 0);
+    assert_int_equal(change.removed, 3);
+    expect_as_before();
+    assert_int_equal(endpoint_clear(endpoint, &change, &d), 0);
+    assert_int_equal(buf_len(&change.sent), 0);
+    expect_as_before();
+}
+
+static void removing_the_last_one_leaves_no_trace(void **state UNUSED)
+{
+    look(before);
+    must(endpoint_add, UDP_POLICY);
+    must(endpoint_remove, UDP_POLICY);
+    expect_as_before();
+    must(endpoint_apply, "[" UDP_POLICY "]");
+    must(endpoint_apply, "[]");
+    expect_as_before();
+}
+
+static void what_others_have_there_stays(void **state UNUSED)
+{
+    in_container("nft add table inet filter");
+    in_container("nft add chain inet filter input { type filter hook input priority 0 ; }");
+    in_container("nft add rule inet filter input tcp dport 22 accept");
+    in_container("ip rule add fwmark 0x1 lookup 100 priority 5000");
+    in_container("ip rule add fwmark 0x100000/0x100000 lookup 57110 priority 5712");
+    in_container("ip route add local default dev lo table 100");
+    look(before);
+    must(endpoint_apply, "[" TCP_POLICY "," UDP_POLICY "]");
+    assert_int_equal(endpoint_clear(endpoint, &change, &d), 0);
+    expect_as_before();
+}
+
+static void a_policy_that_is_not_there_removes_none(void **state UNUSED)
+{
+    must(endpoint_apply, "[" TCP_POLICY "," UDP_POLICY "]");
+    look(before);
+    assert_int_equal(try(endpoint_remove, "[" TCP_POLICY "," IN_POLICY "]"), ERR_NOTFOUND);
+    assert_non_null(strstr(d.text, "9000"));
+    expect_as_before();
+}
+
+static void the_same_policy_twice_is_one(void **state UNUSED)
+{
+    must(endpoint_add, "[" TCP_POLICY "," TCP_POLICY "]");
+    assert_int_equal(change.added, 1);
+    assert_int_equal(listed(), 1);
+    must(endpoint_add, TCP_POLICY);
+    assert_int_equal(change.added, 0);
+    assert_int_equal(change.unchanged, 1);
+    assert_int_equal(buf_len(&change.sent), 0);
+    must(endpoint_apply, "[" TCP_POLICY "," TCP_POLICY "]");
+    assert_int_equal(buf_len(&change.sent), 0);
+    must(endpoint_remove, "[" TCP_POLICY "," TCP_POLICY "]");
+    assert_int_equal(listed(), 0);
+}
+
+static void policies_are_listed_in_their_order(void **state UNUSED)
+{
+    CLEANUP(l4_policies_release) struct l4_policies l;
+
+    l4_policies_init(&l);
+    must(endpoint_add, UDP_POLICY); /* priority 5 */
+    must(endpoint_add, TCP_POLICY);
+    must(endpoint_add, IN_POLICY);
+    assert_int_equal(endpoint_list(endpoint, &l, &d), 0);
+    assert_int_equal(l.items[0].outbound.proxy_port, 8000);
+    assert_int_equal(l.items[1].inbound.proxy_port, 9000);
+    assert_int_equal(l.items[2].outbound.proxy_port, 8001);
+}
+
+static void a_dry_run_changes_nothing_and_says_what_it_would(void **state UNUSED)
+{
+    look(before);
+    change.dry_run = true;
+    must(endpoint_apply, "[" UDP_POLICY "]");
+    assert_true(buf_len(&change.sent) > 100);
+    assert_non_null(strstr(buf_cstr(&change.sent), "stile_policy"));
+    assert_non_null(strstr(notes(), "rule for UDP, IPv6"));
+    expect_as_before();
+    CLEANUP(buf_release) struct buf sent;
+    buf_init(&sent, 1024 * 1024);
+    assert_int_equal(buf_put(&sent, buf_slice(&change.sent)), 0);
+    change.dry_run = false;
+    must(endpoint_apply, "[" UDP_POLICY "]");
+    assert_string_equal(buf_cstr(&sent), buf_cstr(&change.sent));
+    look(before);
+    change.dry_run = true;
+    assert_int_equal(endpoint_clear(endpoint, &change, &d), 0);
+    expect_as_before();
+}
+
+/* `nft monitor` and `ip monitor` while `fn` runs: what they saw but for the marks that show that they were listening. */
+static void watch_while(void (*fn)(void), const char *words, const char *mark_on,
+                        const char *mark_off, const char *mark, char *seen)
+{
+    char *argv[8] = {NULL}, copy[128], *save;
+    size_t count = 0, len = 0;
+    int fds[2];
+
+    (void)snprintf(copy, sizeof(copy), "%s", words);
+    for (char *w = strtok_r(copy, " ", &save); w != NULL && count < 7;
+         w = strtok_r(NULL, " ", &save))
+        argv[count++] = w;
+    assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)dup2(fds[1], 1);
+        if (setns(container.netns_fd, CLONE_NEWNET) == 0)
+            (void)execvp(argv[0], argv);
+        _exit(127);
+    }
+    for (int i = 0; i < 100 && (len == 0 || strstr(seen, mark) == NULL); i++) {
+        in_container(mark_on);
+        in_container(mark_off);
+        (void)usleep(20000);
+        ssize_t n = read(fds[0], seen + len, COMMAND_OUTPUT - 1 - len);
+        len += n > 0 ? (size_t)n : 0;
+        seen[len] = '\0';
+    }
+    assert_non_null(strstr(seen, mark));
+    (void)usleep(100000);
+    (void)!read(fds[0], seen, COMMAND_OUTPUT - 1);
+    fn();
+    (void)usleep(200000);
+    ssize_t n = read(fds[0], seen, COMMAND_OUTPUT - 1);
+    seen[n > 0 ? n : 0] = '\0';
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
+static void apply_again(void)
+{
+    must(endpoint_apply, "[" TCP_POLICY "," UDP_POLICY "," IN_POLICY "]");
+    assert_int_equal(change.unchanged, 3);
+    must(endpoint_add, UDP_POLICY);
+    reconcile();
+    assert_false(change.drifted);
+}
+
+static void apply_other(void)
+{
+    must(endpoint_apply, "[" TCP_POLICY "]");
+}
+
+static void what_is_right_is_not_touched(void **state UNUSED)
+{
+    static char seen[COMMAND_OUTPUT];
+    static const char *const nft[] = {"nft monitor", "nft add table ip listening",
+                                      "nft delete table ip listening", "listening"};
+    static const char *const ip[] = {"ip monitor rule route", "ip rule add priority 77 lookup 77",
+                                     "ip rule del priority 77", "77:"};
+
+    must(endpoint_apply, "[" TCP_POLICY "," UDP_POLICY "," IN_POLICY "]");
+    watch_while(apply_again, nft[0], nft[1], nft[2], nft[3], seen);
+    assert_string_equal(seen, "");
+    watch_while(apply_again, ip[0], ip[1], ip[2], ip[3], seen);
+    assert_string_equal(seen, "");
+    watch_while(apply_other, nft[0], nft[1], nft[2], nft[3], seen);
+    assert_non_null(strstr(seen, "stile_policy"));
+    must(endpoint_apply, "[" TCP_POLICY "," UDP_POLICY "," IN_POLICY "]");
+    watch_while(apply_other, ip[0], ip[1], ip[2], ip[3], seen);
+    assert_non_null(strstr(seen, "5711"));
+}
+
+/* ---- Drift ---- */
+
+static void drift_of_every_kind_is_mended_and_told(void **state UNUSED)
+{
+    static const char *const kinds[] = {
+        "nft flush chain inet stile_policy output_nat",
+        "nft flush chain inet stile_policy input",
+        "nft add rule inet stile_policy input accept",
+        "nft insert rule inet stile_policy output_udp return",
+        "nft add chain inet stile_policy more",
+        "nft add set inet stile_policy more { type ipv4_addr ; }",
+        "nft add chain inet stile_policy hooked { type filter hook forward priority 0 ; }",
+        "nft add table inet stile_policy { flags dormant ; }",
+        "ip rule del priority 5711",
+        "ip -6 rule del priority 5711",
+        "ip route flush table 57110",
+        "ip -6 route flush table 57110",
+        "ip rule add fwmark 0x2 lookup 57110 priority 5700 protocol 115",
+        "ip rule add from 10.0.0.1 fwmark 0x100000/0x100000 lookup 57110 priority 5711 protocol "
+        "115",
+    };
+
+    must(endpoint_apply, "[" TCP_POLICY "," UDP_POLICY "," IN_POLICY "]");
+    reconcile();
+    assert_false(change.drifted);
+    look(before);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        in_container(kinds[i]);
+        look(after);
+        assert_string_not_equal(after, before);
+        reconcile();
+        if (!change.drifted || buf_len(&change.notes) == 0)
+            fail_msg("not noticed: %s", kinds[i]);
+        look(after);
+        if (strcmp(after, before) != 0)
+            fail_msg("not mended: %s\n%s", kinds[i], after);
+        reconcile();
+        if (change.drifted || buf_len(&change.notes) != 0)
+            fail_msg("again after %s: %s", kinds[i], notes());
+    }
+}
+
+static void a_deleted_rule_is_mended(void **state UNUSED)
+{
+    static char out[COMMAND_OUTPUT];
+    char words[128];
+    unsigned handles[256];
+    size_t count = 0;
+
+    must(endpoint_apply, "[" TCP_POLICY "," UDP_POLICY "]");
+    look(before);
+    assert_int_equal(
+        command_in(container.netns_fd, "nft -a list chain inet stile_policy output_nat", out), 0);
+    for (const char *at = strstr(out, "# handle "); at != NULL && count < ARRAY_LEN(handles);
+         at = strstr(at + 1, "# handle "))
+        handles[count++] = (unsigned)strtoul(at + strlen("# handle "), NULL, 10);
+    assert_true(count > 2);
+    (void)snprintf(words, sizeof(words), "nft delete rule inet stile_policy output_nat handle %u",
+                   handles[count - 1]);
+    in_container(words);
+    reconcile();
+    assert_true(change.drifted);
+    expect_as_before();
+}
+
+/* Nothing remembers them but the one who calls. */
+static void policies_that_are_gone_come_back_from_those_that_are_given(void **state UNUSED)
+{
+    must(endpoint_apply, "[" UDP_POLICY "]");
+    look(before);
+    in_container("nft delete table inet stile_policy");
+    must(endpoint_reconcile, "[" UDP_POLICY "]");
+    assert_true(change.added == 1);
+    expect_as_before();
+    in_container("nft flush ruleset");
+    reconcile();
+    assert_int_equal(listed(), 0);
+    assert_false(says_in(container.netns_fd, "ip rule", "5711:"));
+}
+
+static void what_is_remembered_but_damaged_is_told_and_mended_by_apply(void **state UNUSED)
+{
+    must(endpoint_apply, "[" TCP_POLICY "]");
+    look(before);
+    in_container("nft flush chain inet stile_policy policies");
+    CLEANUP(l4_policies_release) struct l4_policies l;
+    l4_policies_init(&l);
+    assert_int_equal(endpoint_list(endpoint, &l, &d), ERR_FORMAT);
+    assert_non_null(strstr(d.text, "apply"));
+    assert_int_equal(try(endpoint_add, UDP_POLICY), ERR_FORMAT);
+    assert_int_equal(try(endpoint_remove, TCP_POLICY), ERR_FORMAT);
+    assert_int_equal(endpoint_reconcile(endpoint, NULL, &change, &d), ERR_FORMAT);
+    must(endpoint_apply, "[" TCP_POLICY "]");
+    assert_true(change.drifted);
+    expect_as_before();
+    in_container("nft flush chain inet stile_policy policies");
+    assert_int_equal(endpoint_clear(endpoint, &change, &d), 0);
+    assert_false(says_in(container.netns_fd, "nft list ruleset", "stile"));
+}
+
+/* ---- Failures: nothing is changed ---- */
+
+static void nft_that_refuses_to_change(void)
+{
+    if (access("/run/nft.real", F_OK) != 0)
+        must_in(-1, "cp /usr/sbin/nft /run/nft.real");
+    write_text("/run/nft.false",
+               "#!/bin/sh\ncase \"$*\" in *-f*) echo 'Error: Could not process rule: Operation "
+               "not supported' >&2; exit 1;; esac\nexec /run/nft.real \"$@\"\n",
+               0755);
+    assert_int_equal(mount("/run/nft.false", "/usr/sbin/nft", NULL, MS_BIND, NULL), 0);
+}
+
+static void a_refusal_by_nft_leaves_routes_as_they_were(void **state UNUSED)
+{
+    look(before);
+    nft_that_refuses_to_change();
+    assert_int_equal(try(endpoint_apply, "[" UDP_POLICY "]"), ERR_UNSUPPORTED);
+    assert_non_null(strstr(d.text, "modprobe"));
+    (void)umount("/usr/sbin/nft");
+    expect_as_before();
+    must(endpoint_apply, "[" UDP_POLICY "]");
+    look(before);
+    nft_that_refuses_to_change();
+    assert_int_equal(try(endpoint_apply, "[" TCP_POLICY "]"), ERR_UNSUPPORTED);
+    assert_int_equal(endpoint_clear(endpoint, &change, &d), ERR_UNSUPPORTED);
+    assert_int_equal(try(endpoint_add, TCP_POLICY), ERR_UNSUPPORTED);
+    assert_int_equal(endpoint_block(endpoint, &d), ERR_UNSUPPORTED);
+    (void)umount("/usr/sbin/nft");
+    expect_as_before();
+}
+
+/* What was there of the routes, and no more. */
+static void a_refusal_leaves_half_a_route_as_half_a_route(void **state UNUSED)
+{
+    must(endpoint_apply, "[" UDP_POLICY "]");
+    in_container("ip rule del priority 5711");
+    look(before);
+    nft_that_refuses_to_change();
+    assert_int_equal(try(endpoint_add, TCP_POLICY), ERR_UNSUPPORTED);
+    (void)umount("/usr/sbin/nft");
+    expect_as_before();
+}
+
+static void a_foreign_route_in_our_table_is_told(void **state UNUSED)
+{
+    in_container("ip route add blackhole default table 57110");
+    look(before);
+    assert_int_equal(try(endpoint_apply, "[" UDP_POLICY "]"), ERR_EXISTS);
+    assert_non_null(strstr(d.text, "ip route flush table 57110"));
+    expect_as_before();
+}
+
+static void a_loopback_that_is_down_is_told(void **state UNUSED)
+{
+    in_container("ip link set lo down");
+    look(before);
+    assert_int_equal(try(endpoint_apply, "[" UDP_POLICY "]"), ERR_UNREACHABLE);
+    assert_non_null(strstr(d.text, "ip link set lo up"));
+    expect_as_before();
+    in_container("ip link set lo up");
+    must(endpoint_apply, "[" UDP_POLICY "]");
+}
+
+static void without_ipv6_there_is_no_route_of_it(void **state UNUSED)
+{
+    in_container("sysctl -q net.ipv6.conf.all.disable_ipv6=1");
+    must(endpoint_apply, "[" UDP_POLICY "]");
+    assert_true(says_in(container.netns_fd, "ip rule", "5711:"));
+    assert_false(says_in(container.netns_fd, "ip -6 rule", "5711:"));
+    reconcile();
+    assert_false(change.drifted);
+    in_container("sysctl -q net.ipv6.conf.all.disable_ipv6=0");
+    reconcile();
+    assert_true(change.drifted);
+    assert_true(says_in(container.netns_fd, "ip -6 rule", "5711:"));
+}
+
+static void policies_that_make_no_sense_change_nothing(void **state UNUSED)
+{
+    must(endpoint_apply, "[" TCP_POLICY "]");
+    look(before);
+    /* No loop guard. */
+    assert_true(try(endpoint_add, "{'Type':'L4WFPPROXY','Settings':{'OutboundProxyPort':'8000'}}") <
+                0);
+    expect_as_before();
+}
+
+static void unprivileged_calls(void)
+{
+    struct endpoint *e;
+
+    if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+        _exit(2);
+    int err = try(endpoint_add, TCP_POLICY); /* through the open descriptor */
+    if (err != ERR_PERM)
+        _exit(3);
+    CLEANUP(l4_policies_release) struct l4_policies l;
+    l4_policies_init(&l);
+    if (endpoint_list(endpoint, &l, &d) != ERR_PERM || strstr(d.text, "root") == NULL)
+        _exit(4);
+    if (endpoint_open(container.name, 0, &e, &d) != ERR_PERM)
+        _exit(5);
+    _exit(0);
+}
+
+static void without_privilege_nothing_is_changed_and_it_says_why(void **state UNUSED)
+{
+    int status;
+
+    look(before);
+    pid_t pid = fork();
+    if (pid == 0)
+        unprivileged_calls();
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), 0);
+    expect_as_before();
+}
+
+static void a_container_that_died_keeps_its_namespace_while_it_is_open(void **state UNUSED)
+{
+    (void)kill(container.pid, SIGKILL);
+    assert_int_equal(waitpid(container.pid, NULL, 0), container.pid);
+    must(endpoint_apply, "[" UDP_POLICY "]");
+    assert_int_equal(listed(), 1);
+    struct endpoint *e = NULL;
+    assert_int_equal(endpoint_open(container.name, 0, &e, &d), ERR_EXPIRED);
+    assert_null(e);
+}
+
+/* ---- The host ---- */
+
+static void the_host_takes_policies_only_when_it_is_meant(void **state UNUSED)
+{
+    struct endpoint *e = NULL;
+
+    assert_int_equal(endpoint_open("/proc/self/ns/net", 0, &e, &d), ERR_DENIED);
+    assert_int_equal(endpoint_open("/proc/self/ns/net", ENDPOINT_HOST, &e, &d), 0);
+    CLEANUP(l4_policies_release) struct l4_policies l = policies("[" IN_POLICY "]");
+    assert_int_equal(endpoint_apply(e, &l, &change, &d), 0);
+    assert_true(says_in(-1, "nft list ruleset", "stile_policy"));
+    assert_false(says_in(container.netns_fd, "nft list ruleset", "stile_policy"));
+    assert_int_equal(endpoint_clear(e, &change, &d), 0);
+    assert_false(says_in(-1, "nft list ruleset", "stile_policy"));
+    endpoint_close(e);
+}
+
+/* ---- Several writers ---- */
+
+static void add_one_in_a_child(int number)
+{
+    char text[256];
+    struct endpoint *e;
+
+    (void)snprintf(text, sizeof(text),
+                   "{'Type':'L4WFPPROXY','Settings':{'OutboundProxyPort':'%d','UserID':'1337',"
+                   "'FilterTuple':{'RemotePorts':'%d','Protocols':'6,17'}}}",
+                   8000 + number, 100 + number);
+    CLEANUP(l4_policies_release) struct l4_policies l = policies(text);
+    if (endpoint_open(container.name, 0, &e, &d) < 0 || endpoint_add(e, &l, &change, &d) < 0) {
+        (void)fprintf(stderr, "%s\n", d.text);
+        _exit(1);
+    }
+    _exit(0);
+}
+
+static void writers_at_the_same_time_lose_nothing(void **state UNUSED)
+{
+    enum { WRITERS = 20 };
+    pid_t pids[WRITERS];
+    int status;
+
+    for (int i = 0; i < WRITERS; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0)
+            add_one_in_a_child(i);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_int_equal(status, 0);
+    }
+    assert_int_equal(listed(), WRITERS);
+    reconcile();
+    assert_false(change.drifted);
+}
+
+/* ---- The block ---- */
+
+static void a_block_stays_until_policies_come(void **state UNUSED)
+{
+    look(before);
+    assert_int_equal(endpoint_block(endpoint, &d), 0);
+    assert_int_equal(endpoint_block(endpoint, &d), 0);
+    assert_true(says_in(container.netns_fd, "nft list ruleset", "stile_policy_block"));
+    reconcile(); /* nothing is remembered: nothing to lift it for */
+    assert_true(says_in(container.netns_fd, "nft list ruleset", "stile_policy_block"));
+    must(endpoint_apply, "[" TCP_POLICY "]");
+    assert_false(says_in(container.netns_fd, "nft list ruleset", "stile_policy_block"));
+    assert_int_equal(endpoint_block(endpoint, &d), 0);
+    must(endpoint_apply, "[" TCP_POLICY "]");
+    assert_false(says_in(container.netns_fd, "nft list ruleset", "stile_policy_block"));
+    assert_int_equal(endpoint_block(endpoint, &d), 0);
+    assert_int_equal(endpoint_clear(endpoint, &change, &d), 0);
+    expect_as_before();
+}
+
+/* ---- Cgroups ---- */
+
+#define CGROUP_POLICY                                                                              \
+    "{'Type':'L4WFPPROXY','Settings':{'OutboundProxyPort':'8000','Cgroup':'stile-test/proxy'}}"
+
+static const char *cgroup_root(void)
+{
+    return access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) == 0 ? "/sys/fs/cgroup/unified"
+                                                                    : "/sys/fs/cgroup";
+}
+
+static bool make_cgroup(bool wanted)
+{
+    char outer[128], inner[160];
+
+    (void)snprintf(outer, sizeof(outer), "%s/stile-test", cgroup_root());
+    (void)snprintf(inner, sizeof(inner), "%s/proxy", outer);
+    if (wanted)
+        return mkdir(outer, 0755) == 0 && mkdir(inner, 0755) == 0;
+    return (rmdir(inner) == 0) & (rmdir(outer) == 0);
+}
+
+static void a_cgroup_must_be_there_and_what_becomes_of_it_is_told(void **state UNUSED)
+{
+    look(before);
+    assert_int_equal(try(endpoint_add, CGROUP_POLICY), ERR_NOTFOUND);
+    assert_non_null(strstr(d.text, "stile-test/proxy"));
+    expect_as_before();
+    if (!make_cgroup(true)) {
+        print_message("no cgroup can be made here\n");
+        skip();
+    }
+    must(endpoint_add, CGROUP_POLICY);
+    reconcile();
+    bool drifted = change.drifted;
+    assert_true(make_cgroup(false));
+    assert_false(drifted);
+    assert_int_equal(listed(), 1);
+    assert_int_equal(endpoint_reconcile(endpoint, NULL, &change, &d), ERR_NOTFOUND);
+    assert_non_null(strstr(d.text, "stile-test/proxy"));
+    assert_true(make_cgroup(true)); /* of the same name, but another one */
+    int err = endpoint_reconcile(endpoint, NULL, &change, &d);
+    drifted = change.drifted;
+    int again = endpoint_reconcile(endpoint, NULL, &change, &d);
+    assert_true(make_cgroup(false));
+    assert_int_equal(err, 0);
+    assert_true(drifted);
+    assert_int_equal(again, 0);
+    assert_false(change.drifted);
+    assert_int_equal(endpoint_clear(endpoint, &change, &d), 0);
+}
+
+static void a_path_that_leads_out_of_the_cgroups_is_refused(void **state UNUSED)
+{
+    static const char *const paths[] = {"../../../etc", "a/../../b", "./a", "a//b",
+                                        "..",           "/a",        "a/",  "cgroup.procs"};
+    char text[256];
+
+    look(before);
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        CLEANUP(l4_policies_release) struct l4_policies l = policies("[" TCP_POLICY "]");
+        l.items[0].guard.has_uid = false;
+        (void)snprintf(l.items[0].guard.cgroup, sizeof(l.items[0].guard.cgroup), "%s", paths[i]);
+        (void)snprintf(text, sizeof(text), "%s", paths[i]);
+        if (endpoint_add(endpoint, &l, &change, &d) != ERR_INVAL)
+            fail_msg("%s: %s", paths[i], d.text);
+    }
+    expect_as_before();
+}
+
+/* ---- Many ---- */
+
+static void put_many(struct l4_policies *l, unsigned count)
+{
+    struct l4_policy p;
+
+    for (unsigned i = 0; i < count; i++) {
+        l4_policy_init(&p);
+        p.outbound.proxy_port = 8000;
+        p.guard.has_uid = true;
+        p.guard.uid = 1337;
+        p.priority = (uint16_t)(i % 7);
+        char port[16];
+        (void)snprintf(port, sizeof(port), "%u", 10000 + i);
+        assert_int_equal(port_set_add(&p.remote_ports, port, &d), 0);
+        assert_int_equal(l4_policies_add(l, &p), 0);
+    }
+}
+
+static uint64_t ms_since(uint64_t start)
+{
+    return (clock_mono_ns() - start) / NS_PER_MS;
+}
+
+static uint64_t time_many(unsigned count)
+{
+    CLEANUP(l4_policies_release) struct l4_policies l;
+    uint64_t start = clock_mono_ns(), applied, listed_in, again, cleared;
+
+    l4_policies_init(&l);
+    put_many(&l, count);
+    if (endpoint_apply(endpoint, &l, &change, &d) < 0)
+        fail_msg("%s", d.text);
+    applied = ms_since(start);
+    start = clock_mono_ns();
+    assert_int_equal(listed(), count);
+    listed_in = ms_since(start);
+    start = clock_mono_ns();
+    assert_int_equal(endpoint_apply(endpoint, &l, &change, &d), 0);
+    assert_int_equal(buf_len(&change.sent), 0);
+    again = ms_since(start);
+    start = clock_mono_ns();
+    assert_int_equal(endpoint_clear(endpoint, &change, &d), 0);
+    cleared = ms_since(start);
+    print_message("%u policies: applied in %u ms, listed in %u, again in %u, cleared in %u\n",
+                  count, (unsigned)applied, (unsigned)listed_in, (unsigned)again,
+                  (unsigned)cleared);
+    return applied + listed_in + again + cleared;
+}
+
+static void time_grows_with_the_number_of_policies(void **state UNUSED)
+{
+    uint64_t some = time_many(250), many = time_many(1000);
+
+    assert_true(many < 8 * some + 500); /* four times as many; a machine that is busy */
+}
+
+/* ---- Descriptors and memory ---- */
+
+static void no_descriptor_is_left(void **state UNUSED)
+{
+    size_t fds = open_fds();
+
+    for (int i = 0; i < 3; i++) {
+        struct endpoint *e = NULL;
+        assert_int_equal(endpoint_open(container.name, 0, &e, &d), 0);
+        endpoint_close(e);
+        must(endpoint_apply, "[" UDP_POLICY "]");
+        (void)try(endpoint_remove, TCP_POLICY);
+        (void)try(endpoint_add, CGROUP_POLICY);
+        assert_int_equal(listed(), 1);
+        assert_int_equal(endpoint_block(endpoint, &d), 0);
+        assert_int_equal(endpoint_clear(endpoint, &change, &d), 0);
+        assert_int_equal(open_fds(), fds);
+    }
+}
+
+static void too_few_descriptors_are_an_error_and_change_nothing(void **state UNUSED)
+{
+    struct rlimit normal, few;
+    int errors = 0, err = -1;
+
+    look(before);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &normal), 0);
+    for (rlim_t more = 0; more < 40 && err < 0; more++) {
+        few = (struct rlimit){.rlim_cur = 4 + more, .rlim_max = normal.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        err = try(endpoint_apply, "[" UDP_POLICY "]");
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &normal), 0);
+        if (err < 0)
+            expect_as_before();
+        errors += err < 0;
+    }
+    assert_int_equal(err, 0);
+    assert_true(errors > 3);
+}
+
+static void memory_that_runs_out_anywhere_changes_nothing(void **state UNUSED)
+{
+    CLEANUP(l4_policies_release) struct l4_policies l = policies("[" TCP_POLICY "," UDP_POLICY "]");
+    int err = -1;
+    unsigned n = 0;
+
+    look(before);
+    while (err < 0 && n < 5000) {
+        (void)mem_fail_at(++n);
+        err = endpoint_apply(endpoint, &l, &change, &d);
+        (void)mem_fail_at(0);
+        if (err < 0) {
+            assert_int_equal(err, ERR_NOMEM);
+            expect_as_before();
+        }
+    }
+    assert_int_equal(err, 0);
+    assert_true(n > 5);
+    assert_int_equal(listed(), 2);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make_endpoint, end_endpoint)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(policies_come_and_go_and_leave_no_trace),
+        TEST(removing_the_last_one_leaves_no_trace),
+        TEST(what_others_have_there_stays),
+        TEST(a_policy_that_is_not_there_removes_none),
+        TEST(the_same_policy_twice_is_one),
+        TEST(policies_are_listed_in_their_order),
+        TEST(a_dry_run_changes_nothing_and_says_what_it_would),
+        TEST(what_is_right_is_not_touched),
+        TEST(drift_of_every_kind_is_mended_and_told),
+        TEST(a_deleted_rule_is_mended),
+        TEST(policies_that_are_gone_come_back_from_those_that_are_given),
+        TEST(what_is_remembered_but_damaged_is_told_and_mended_by_apply),
+        TEST(a_refusal_by_nft_leaves_routes_as_they_were),
+        TEST(a_refusal_leaves_half_a_route_as_half_a_route),
+        TEST(a_foreign_route_in_our_table_is_told),
+        TEST(a_loopback_that_is_down_is_told),
+        TEST(without_ipv6_there_is_no_route_of_it),
+        TEST(policies_that_make_no_sense_change_nothing),
+        TEST(without_privilege_nothing_is_changed_and_it_says_why),
+        TEST(a_container_that_died_keeps_its_namespace_while_it_is_open),
+        TEST(the_host_takes_policies_only_when_it_is_meant),
+        TEST(writers_at_the_same_time_lose_nothing),
+        TEST(a_block_stays_until_policies_come),
+        TEST(a_cgroup_must_be_there_and_what_becomes_of_it_is_told),
+        TEST(a_path_that_leads_out_of_the_cgroups_is_refused),
+        TEST(time_grows_with_the_number_of_policies),
+        TEST(no_descriptor_is_left),
+        TEST(too_few_descriptors_are_an_error_and_change_nothing),
+        TEST(memory_that_runs_out_anywhere_changes_nothing),
+    };
+
+    network_enter();
+    private_mounts();
+    assert_int_equal(mount("none", "/run", "tmpfs", 0, "mode=755"), 0);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
