@@ -365,9 +365,11 @@ static int read_value(struct parser *p, json_t **ret)
 
 int json_text_read(struct slice text, unsigned flags, json_t **ret, struct diag *d)
 {
-    struct parser p = {.start = text.data,
-                       .at = text.data,
-                       .end = text.data + text.len,
+    static const uint8_t none[1];
+    const uint8_t *start = text.len > 0 ? text.data : none;
+    struct parser p = {.start = start,
+                       .at = start,
+                       .end = start + text.len,
                        .nul_allowed_in_values = (flags & JSON_TEXT_NUL) != 0,
                        .d = d};
     json_t *value = NULL;
