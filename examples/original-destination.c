@@ -197,16 +197,34 @@ static int answer_socket(const union address *from)
     return -1;
 }
 
+static void flow_close(struct flow *f)
+{
+    close(f->onward);
+    close(f->answer);
+    *f = flows[--flow_count];
+}
+
+static struct flow *oldest_flow(void)
+{
+    struct flow *oldest = flows;
+
+    for (size_t i = 1; i < flow_count; i++)
+        if (flows[i].last < oldest->last)
+            oldest = &flows[i];
+    return oldest;
+}
+
 /* The flow between these, perhaps a new one; NULL if it can't be. */
 static struct flow *flow_of(const union address *from, const union address *to)
 {
-    struct flow *f = &flows[flow_count];
+    struct flow *f;
 
     for (size_t i = 0; i < flow_count; i++)
         if (address_eq(&flows[i].from, from) && address_eq(&flows[i].to, to))
             return &flows[i];
     if (flow_count == FLOWS_MAX)
-        return NULL;
+        flow_close(oldest_flow());
+    f = &flows[flow_count];
     *f = (struct flow){.from = *from, .to = *to, .onward = socket_to(SOCK_DGRAM, to)};
     f->answer = answer_socket(to);
     if (f->onward >= 0 && f->answer >= 0) {
@@ -218,13 +236,6 @@ static struct flow *flow_of(const union address *from, const union address *to)
     close(f->onward);
     close(f->answer);
     return NULL;
-}
-
-static void flow_close(struct flow *f)
-{
-    close(f->onward);
-    close(f->answer);
-    *f = flows[--flow_count];
 }
 
 static void receive_udp(int listener)
