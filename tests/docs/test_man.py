@@ -99,6 +99,27 @@ def policies_problems(stile, path):
     return [] if done.returncode == 0 else (done.stdout + done.stderr).splitlines()
 
 
+def commands_in_documents(root):
+    """Each command line of `stile policy` in README, docs and the man page of policies: the file, the command, its options."""
+    documents = [os.path.join(root, "README.md")]
+    for directory, _, names in os.walk(os.path.join(root, "docs")):
+        documents += [os.path.join(directory, name) for name in names if name.endswith((".md", "stile-policy.1"))]
+    for path in sorted(documents):
+        with open(path, encoding="utf-8") as file:
+            text = re.sub(r"\\e?\n\s*", "", file.read())
+        for command, rest in re.findall(r"stile policy ([a-z]+)\b([^\n`|]*)", text):
+            yield os.path.basename(path), command, re.findall(r"(?<!\S)--([a-z-]+)", rest)
+
+
+def documents_problems(stile, root):
+    wrong, seen = [], 0
+    for document, command, options in commands_in_documents(root):
+        known = options_in_help(stile, f"policy {command}") | TOGETHER if options else set()
+        wrong += [f"{document}: stile policy {command} has no --{o}" for o in options if o not in known]
+        seen += len(options)
+    return wrong if seen > 20 else wrong + [f"only {seen} options are in documents"]
+
+
 def report(number, name, wrong):
     print(f"{'not ok' if wrong else 'ok'} {number} - {name}")
     for line in wrong:
@@ -119,7 +140,7 @@ def main(stile, man_dir):
         wrong_options += [f"{command} --{o}: only in help" for o in helped_options - documented[command]]
         wrong_options += [f"{command} --{o}: only in the man page" for o in documented[command] - helped_options]
     shared = shared_in_man(page) ^ TOGETHER
-    print("1..6")
+    print("1..7")
     failed = report(1, "man page and help have the same commands", wrong_commands)
     failed |= report(2, "man page and help have the same options of each command", sorted(wrong_options))
     failed |= report(3, "man page has the options of every command", sorted(shared))
@@ -128,6 +149,7 @@ def main(stile, man_dir):
     failed |= report(5, "the example of the broker's man page is good",
                      policy_problems(stile, os.path.join(man_dir, "stile-broker.8")))
     failed |= report(6, "the example of a file of policies is good", policies_problems(stile, policy_page))
+    failed |= report(7, "what documents tell to type has options that there are", documents_problems(stile, os.path.join(man_dir, "..", "..")))
     return 1 if failed else 0
 
 
