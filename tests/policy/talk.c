@@ -4,7 +4,7 @@
  *     talk -l PORT...
  *
  * Says hello to each target, one after the other, and prints a line for each: the target and the answer's first line, or "error" and
- * what was wrong. -u: as this user, group, and supplementary groups. -w: how long it waits for an answer (default 2000).
+ * what was wrong. -u: as this user, group, and supplementary groups. -w: how long it waits for an answer (default 10000).
  * -l: serves TCP and UDP of both families; the answer is "app", and the address and port that it came from.
  */
 #include <arpa/inet.h>
@@ -26,7 +26,7 @@ union address {
     struct sockaddr_in6 v6; /* its port stands where that of v4 stands */
 };
 
-static int wait_ms = 2000;
+static int wait_ms = 10000;
 
 /* ---- asking ---- */
 

@@ -7,7 +7,7 @@ import os
 from lib import groups
 from lib.checks import ALL, TCP4, TCP6, TCPS, UDP4, UDP6, UDPS, app_is_reached_by_proxy, app_is_reached_directly, is_direct, is_proxied
 from lib.policies import BOTH, UDP, policy, text
-from lib.world import main, wait_until
+from lib.world import Skip, main
 
 
 def apply(world, pod, *policies):
@@ -125,14 +125,17 @@ def dns_goes_to_a_resolver_by_a_policy_like_any_other(world):
     log = pod.start("dnsmasq", "-d", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--port=5353", "--log-queries",
                     "--user=nobody", "--listen-address=127.0.0.1,::1", "--bind-interfaces", "--host-record=app.test,10.1.2.3,fd01::3",
                     ready="started")
-    dig = ("dig", "+short", "+tries=1", "+time=1")
-    questions = [(*dig, "@192.0.2.2", "app.test"), (*dig, "@2001:db8::2", "app.test", "aaaa"), (*dig, "+tcp", "@192.0.2.2", "app.test")]
-    before = [pod.command(*question).out.strip() for question in questions]
+
+    def dig(seconds):
+        words = ("dig", "+short", "+tries=1", f"+time={seconds}")
+        return [pod.command(*words, *question).out.strip() for question in
+                (("@192.0.2.2", "app.test"), ("@2001:db8::2", "app.test", "aaaa"), ("+tcp", "@192.0.2.2", "app.test"))]
+    before = dig(1)
     assert not {"10.1.2.3", "fd01::3"} & set(before) and len(world.peer.sources()) == 3, (before, world.peer.sources())
     world.peer.forget()
     apply(world, pod, policy(outbound=8000, protocols=BOTH, priority=10),
           policy(outbound=5353, protocols=BOTH, uid=65534, priority=1, RemotePorts="53", UdpMode="redirect"))
-    answers = [pod.command(*question).out.strip() for question in questions]
+    answers = dig(10)
     assert answers == ["10.1.2.3", "fd01::3", "10.1.2.3"], (answers, log.text())
     assert world.peer.sources() == [] and proxy.entries() == [], (world.peer.sources(), proxy.entries())
     is_proxied(world, proxy, pod.talk, ALL)
@@ -222,24 +225,45 @@ def the_hosts_own_network_is_refused_unless_it_is_meant(world):
     assert "stile_policy" not in world.check("nft", "list", "ruleset")
 
 
-def a_process_that_died_and_one_with_its_number_are_told(world):
-    pod = world.pod()
+def start_time(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return int(file.read().rpartition(")")[2].split()[19])
+
+
+def with_the_number(pod, pid):
+    """A process of this pod with a number that another one had."""
+    for _ in range(50):
+        with open("/proc/sys/kernel/ns_last_pid", "w", encoding="ascii") as file:
+            file.write(str(pid - 1))
+        process = pod.start("sleep", "1000")
+        if process.popen.pid == pid:
+            return process
+    raise Skip("a process can't be given a number here")
+
+
+def a_process_that_died_and_another_one_with_its_number_are_told(world):
+    pod, other = world.pod(), world.pod()
     app = pod.start("sleep", "1000")
-    wait_until(lambda: os.readlink(f"/proc/{app.popen.pid}/ns/net") != os.readlink("/proc/self/ns/net"), "the app is in its pod")
-    with open(f"/proc/{app.popen.pid}/stat", encoding="ascii") as file:
-        start = int(file.read().rpartition(")")[2].split()[19])
+    name = f"pid:{app.popen.pid}@{start_time(app.popen.pid)}"
     wanted = world.file(text(policy(outbound=8000)))
-    world.policy("apply", f"pid:{app.popen.pid}@{start}", "--file", wanted)
+    world.policy("apply", name, "--file", wanted)
     assert "stile_policy" in pod.check("nft", "list", "ruleset")
-    world.policy("clear", f"pid:{app.popen.pid}@{start}")
-    done = world.stile("policy", "apply", f"pid:{app.popen.pid}@{start + 1}", "--file", wanted)
-    assert done.status != 0 and str(app.popen.pid) in done.err, done
+    world.policy("clear", name)
     app.stop()
-    done = world.stile("policy", "apply", f"pid:{app.popen.pid}@{start}", "--file", wanted)
+    done = world.stile("policy", "apply", name, "--file", wanted)
     assert done.status != 0 and str(app.popen.pid) in done.err, done
-    done = world.stile("policy", "apply", "/run/netns/nowhere", "--file", wanted)
-    assert done.status != 0 and "/run/netns/nowhere" in done.err, done
-    assert "stile_policy" not in pod.check("nft", "list", "ruleset")
+    another = with_the_number(other, app.popen.pid)
+    done = world.stile("policy", "apply", name, "--file", wanted)
+    assert done.status != 0 and str(app.popen.pid) in done.err, done
+    world.policy("apply", f"pid:{app.popen.pid}@{start_time(another.popen.pid)}", "--file", wanted)
+    assert "stile_policy" in other.check("nft", "list", "ruleset") and "stile_policy" not in pod.check("nft", "list", "ruleset")
+
+
+def what_is_no_endpoint_is_told(world):
+    wanted = world.file(text(policy(outbound=8000)))
+    for name in ("/run/netns/nowhere", wanted, "/proc/self/ns/mnt"):
+        done = world.stile("policy", "apply", name, "--file", wanted)
+        assert done.status != 0 and name in done.err, done
 
 
 TESTS = [
@@ -260,7 +284,8 @@ TESTS = [
     while_policies_change_nothing_goes_past_the_proxies,
     applied_twice_is_unchanged_and_clear_leaves_no_trace,
     the_hosts_own_network_is_refused_unless_it_is_meant,
-    a_process_that_died_and_one_with_its_number_are_told,
+    a_process_that_died_and_another_one_with_its_number_are_told,
+    what_is_no_endpoint_is_told,
 ]
 
 if __name__ == "__main__":

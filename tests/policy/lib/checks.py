@@ -15,6 +15,12 @@ def of(target):
     return protocol, socket_text(address, port)
 
 
+def told_of(proxy, targets):
+    """The proxy's entries, as soon as there are enough: logs of containers are a little late."""
+    wait_until(lambda: len(proxy.entries()) >= len(targets), f"the proxy tells of {targets}")
+    return proxy.entries()
+
+
 def is_direct(world, proxy, talk, targets, **how):
     """The app reaches the peer at each target itself; the proxy sees nothing of it."""
     proxy.forget()
@@ -33,8 +39,7 @@ def is_proxied(world, proxy, talk, targets, **how):
     world.peer.forget()
     answers = talk(*targets, **how)
     assert all(answers[target].startswith("peer ") for target in targets), answers
-    wait_until(lambda: len(proxy.entries()) >= len(targets), f"the proxy tells of {targets}: {proxy.lines()}", 3)
-    entries = proxy.entries()
+    entries = told_of(proxy, targets)
     told = sorted((protocol, to) for protocol, _, to, _ in entries)
     assert told == sorted(of(target) for target in targets), (told, targets)
     proxys = sorted((protocol, via) for protocol, _, _, via in entries)
@@ -54,7 +59,7 @@ def app_is_reached_by_proxy(proxy, caller, targets):
     proxy.forget()
     answers = caller.talk(*targets)
     assert all(answers[target].startswith("app ") for target in targets), answers
-    entries = proxy.entries()
+    entries = told_of(proxy, targets)
     assert sorted((protocol, to) for protocol, _, to, _ in entries) == sorted(of(target) for target in targets), entries
     saw = sorted((target.split("/")[0], socket_text(*answers[target].split()[1:])) for target in targets)
     assert saw == sorted((protocol, via) for protocol, _, _, via in entries), (saw, entries)

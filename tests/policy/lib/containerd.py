@@ -103,7 +103,7 @@ class Container:
             raise Failed(f"{self.name}: {' '.join(argv)}: {done}")
         return done.stdout.decode("utf-8", "replace")
 
-    def talk(self, *targets, user=None, wait_ms=2000):
+    def talk(self, *targets, user=None, wait_ms=10000):
         return talked(self.exec("/bin/talk", "-w", str(wait_ms), *(["-u", user] if user else []), *targets))
 
     def stop(self):

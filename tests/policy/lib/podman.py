@@ -43,7 +43,7 @@ class PodmanContainer:
         wait_until(lambda: line in self.lines(), f"{self.name} says {line!r}", 20)
         return self
 
-    def talk(self, *targets, user=None, wait_ms=2000):
+    def talk(self, *targets, user=None, wait_ms=10000):
         words = ["/bin/talk", "-w", str(wait_ms), *(["-u", user] if user else []), *targets]
         return talked(self.world.podman("exec", self.name, *words))
 

@@ -79,7 +79,7 @@ class Namespace:
     def start(self, *argv, **how) -> Process:
         return self.world.start(*argv, namespaces=[(self.path, CLONE_NEWNET)], **how)
 
-    def talk(self, *targets, user=None, wait_ms=2000, before=()):
+    def talk(self, *targets, user=None, wait_ms=10000, before=()):
         """What each target ("tcp/ADDRESS/PORT") answers to a program of this user ("UID:GID,GID"): {target: answer}."""
         words = [*before, os.environ["TALK"], "-w", str(wait_ms), *(["-u", user] if user else []), *targets]
         return talked(self.check(*words, timeout=60))
