@@ -34,6 +34,7 @@ extern const struct command command_policy_reconcile;
 extern const struct command command_policy_remove;
 extern const struct command command_policy_validate;
 extern const struct command command_policy_version;
+extern const struct command command_policy_watch;
 extern const struct command command_proxy;
 extern const struct command command_run;
 extern const struct command command_status;

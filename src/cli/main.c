@@ -1,4 +1,5 @@
 /* stile: the one executable. Which commands it has, and under which names it may be started. */
+#include "cli/cni.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/hcnproxyctl.h"
@@ -32,6 +33,7 @@ const struct command *const cli_commands[] = {
     &command_policy_reconcile,
     &command_policy_validate,
     &command_policy_version,
+    &command_policy_watch,
     &command_gateway_init,
     &command_gateway_check,
     &command_gateway_run,
@@ -51,6 +53,7 @@ const struct command *const cli_commands[] = {
 static const struct program programs[] = {
     {"hcnproxyctl", hcnproxyctl_run},
     {"hcnproxyctrl", hcnproxyctl_run}, /* as its repository spells it */
+    {"stile-cni", cni_main},
     {NULL, NULL},
 };
 

@@ -180,7 +180,7 @@ static int start_watch(struct service *s, struct watch_rules *rules, struct diag
     const char *on_failure = cli_text(s->cli, "on-failure");
     const struct watch_config config = {
         .runtime = cli_text(s->cli, "runtimeendpoint"),
-        .leave = str_eq(on_failure, "leave"),
+        .leave = on_failure != NULL && str_eq(on_failure, "leave"),
         .interval_ms =
             s->once ? 0 : (unsigned)cli_number(s->cli, "interval", WATCH_INTERVAL_MS / 1000) * 1000,
     };

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "policy/json_text.h"
 
 const char *const cni_versions[] = {"0.3.0", "0.3.1", "0.4.0", "1.0.0", CNI_VERSION};
 const size_t cni_version_count = ARRAY_LEN(cni_versions);
@@ -150,18 +151,16 @@ static int fail_config(struct cni_request *r, struct diag *d)
 
 static int read_json(struct slice text, struct cni_request *r, struct diag *d)
 {
-    json_error_t error;
     if (text.len > CNI_STDIN_MAX)
         return fail(r, CNI_CODE_DECODE, "The network configuration is too long",
                     diag_set(d, ERR_TOOBIG, 0, "It has more than %zu bytes", CNI_STDIN_MAX));
-    r->conf = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
-    if (r->conf == NULL)
-        return fail(r, CNI_CODE_DECODE, "The network configuration isn't JSON",
-                    diag_set(d, ERR_FORMAT, 0, "line %d, column %d: %s", error.line, error.column,
-                             error.text));
+    int err = json_text_read(text, 0, &r->conf, d);
+    if (err < 0)
+        return fail(r, err == ERR_NOMEM ? CNI_CODE_IO : CNI_CODE_DECODE,
+                    "The network configuration can't be read", err);
     if (!json_is_object(r->conf))
-        return fail(r, CNI_CODE_DECODE, "The network configuration isn't a JSON object",
-                    diag_set(d, ERR_FORMAT, 0, "It is an array"));
+        return fail(r, CNI_CODE_DECODE, "The network configuration isn't an object",
+                    diag_set(d, ERR_FORMAT, 0, "It is another kind of JSON value"));
     return 0;
 }
 

@@ -266,6 +266,16 @@ static void start_pass(struct watch_sandbox *s, const struct watch_container *en
     tell_full(s, &event);
 }
 
+/* It can't even be blocked. The timer asks for it again. */
+static void tell_no_network(struct watch_sandbox *s)
+{
+    const struct watch_container *c = LIST_ENTRY(s->containers.next, struct watch_container, node);
+    s->failures++;
+    struct watch_event event = {
+        .kind = WATCH_FAILED, .retry_ms = retry_later(s), .text = c->network_problem};
+    tell_full(s, &event);
+}
+
 static void look_after(struct watch_sandbox *s, bool reconcile)
 {
     const struct watch_container *entry = watch_sandbox_entry(s);
@@ -282,6 +292,19 @@ static void look_after(struct watch_sandbox *s, bool reconcile)
         s->again |= !reconcile; /* the one under way repairs as well */
     else if (entry != NULL)
         start_pass(s, entry, reconcile);
+    else
+        tell_no_network(s);
+}
+
+/* Where nothing is known that could be opened, the runtime is asked first. */
+static void retry(struct watch_sandbox *s)
+{
+    if (s->pass != NULL || watch_sandbox_entry(s) != NULL || list_empty(&s->containers)) {
+        look_after(s, false);
+        return;
+    }
+    (void)retry_later(s);
+    ask_again(s->watch, LIST_ENTRY(s->containers.next, struct watch_container, node)->id);
 }
 
 static void on_timer(void *arg)
@@ -294,7 +317,7 @@ static void on_timer(void *arg)
     LIST_FOR_EACH (node, &w->list) {
         struct watch_sandbox *s = LIST_ENTRY(node, struct watch_sandbox, node);
         if (s->retry_at != 0 && s->retry_at <= now)
-            look_after(s, false);
+            retry(s);
         else if (all && w->listed && s->retry_at == 0)
             look_after(s, true);
     }

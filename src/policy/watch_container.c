@@ -42,6 +42,7 @@ static void release(struct watch_container *c)
 {
     mem_free(c->name);
     mem_free(c->network_path);
+    mem_free(c->network_problem);
     mem_free(c->labels);
     mem_free(c->annotations);
 }
@@ -51,10 +52,11 @@ int watch_container_update(struct watch_container *c, const struct runtime_conta
     struct watch_container new = *c;
     new.name = mem_strdup(told->name);
     new.network_path = mem_strdup(told->network_path);
+    new.network_problem = mem_strdup(told->network_problem);
     new.labels = copy_labels(told->labels, told->label_count);
     new.annotations = copy_labels(told->annotations, told->annotation_count);
-    if (new.name == NULL || new.network_path == NULL || new.labels == NULL ||
-        new.annotations == NULL) {
+    if (new.name == NULL || new.network_path == NULL || new.network_problem == NULL ||
+        new.labels == NULL || new.annotations == NULL) {
         release(&new);
         return ERR_NOMEM;
     }

@@ -12,9 +12,9 @@ struct watch_container {
     struct list node; /* in sandbox->containers */
     struct watch_sandbox *sandbox;
     char id[RUNTIME_ID_SIZE];
-    char *name, *network_path;         /* owned */
-    struct runtime_label *labels;      /* owned, texts included */
-    struct runtime_label *annotations; /* the same */
+    char *name, *network_path, *network_problem; /* owned */
+    struct runtime_label *labels;                /* owned, texts included */
+    struct runtime_label *annotations;           /* the same */
     size_t label_count, annotation_count;
     bool host_network;
     bool stale; /* the connection was lost, and it hasn't been told anew */

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "policy/json_text.h"
 #include "policy/l4_check.h"
 
 #define CHUNK     4096
@@ -184,17 +185,14 @@ int watch_rules_read_value(json_t *value, struct watch_rules **ret, struct diag 
 
 int watch_rules_read(struct slice text, struct watch_rules **ret, struct diag *d)
 {
-    json_error_t error;
+    json_t *value = NULL;
     if (text.len > WATCH_RULES_TEXT_MAX)
         return diag_set(d, ERR_TOOBIG, 0, "The rules are longer than %zu bytes",
                         WATCH_RULES_TEXT_MAX);
-    json_t *value = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
-    if (value == NULL && json_error_code(&error) == json_error_out_of_memory)
-        return no_memory(d);
-    if (value == NULL)
-        return diag_set(d, ERR_FORMAT, 0, "line %d, column %d: %s", error.line, error.column,
-                        error.text);
-    int r = watch_rules_read_value(value, ret, d);
+    int r = json_text_read(text, 0, &value, d);
+    if (r < 0)
+        return r;
+    r = watch_rules_read_value(value, ret, d);
     json_decref(value);
     return r;
 }

@@ -158,7 +158,7 @@ static void a_failure_of_any_kind_fails_add(UNUSED void **state)
     is_error(call("ADD", CONF("0.2.0", EVERY("8000") "," PREV)), 1, "0.2.0");
     is_error(call("ADD", CONF("1.0.0", EVERY("8000") ",\"rule\":7," PREV)), 2, "\"rule\": 7");
     is_error(call("ADD", "{\"cniVersion\""), 6, "line 1");
-    is_error(call("ADD", "[]"), 6, "array");
+    is_error(call("ADD", "[]"), 6, "JSON");
     is_error(call("ADD",
                   CONF("1.0.0", "\"rules\":[{\"Labels\":{\"app\":\"x\"},\"Policies\":[]}]," PREV)),
              7, "label app");

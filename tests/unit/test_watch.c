@@ -96,6 +96,7 @@ static void with_container(const struct fake_container *c,
                                            .running = c->running,
                                            .host_network = c->host,
                                            .network_path = c->path,
+                                           .network_problem = c->path[0] != '\0' ? "" : "hidden",
                                            .labels = &label,
                                            .label_count = 1};
     fn(arg, &told);
@@ -391,6 +392,20 @@ static void an_endpoint_that_cannot_be_opened_is_tried_again(UNUSED void **state
     end();
 }
 
+static void a_container_whose_network_is_not_known_is_asked_for_until_it_is(UNUSED void **state)
+{
+    fake_endpoint_add("/n/web");
+    struct fake_container *c = add("a", "a", "", "web");
+    begin(&quick);
+    listed();
+    wait_for(&world.told[WATCH_FAILED], 3);
+    assert_string_equal(world.text, "hidden");
+    (void)str_format(c->path, sizeof(c->path), "/n/web");
+    wait_for(&world.told[WATCH_APPLIED], 1);
+    is_to("/n/web", 8000);
+    end();
+}
+
 static void the_host_itself_is_never_touched(UNUSED void **state)
 {
     struct endpoint *e = fake_endpoint_add("/n/host");
@@ -543,6 +558,7 @@ int main(void)
         TEST(a_block_that_fails_is_told_each_time),
         TEST(what_fails_is_left_as_it_is_where_that_is_wanted),
         TEST(an_endpoint_that_cannot_be_opened_is_tried_again),
+        TEST(a_container_whose_network_is_not_known_is_asked_for_until_it_is),
         TEST(the_host_itself_is_never_touched),
         TEST(a_restarted_runtime_is_heard_and_what_is_right_is_not_written_to),
         TEST(a_runtime_that_is_lost_while_it_is_asked_changes_nothing),

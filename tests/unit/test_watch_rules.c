@@ -86,7 +86,7 @@ static void what_is_wrong_is_named_with_its_rule_and_member(UNUSED void **state)
     refused("[{\"Policies\":[]},{}]", ERR_FORMAT, "rule 2: Policies is missing");
     refused("[{\"Labels\":{\"app\":1},\"Policies\":[]}]", ERR_FORMAT, "rule 1, Labels.app");
     refused("[{\"Annotations\":[],\"Policies\":[]}]", ERR_FORMAT, "rule 1, Annotations");
-    refused("[{\"Labels\":{\"a\":\"1\",\"a\":\"2\"},\"Policies\":[]}]", ERR_FORMAT, "duplicate");
+    refused("[{\"Labels\":{\"a\":\"1\",\"a\":\"2\"},\"Policies\":[]}]", ERR_FORMAT, "twice");
     refused("[{\"Policies\":[" TO("8000") "," TO("90001") "]}]", ERR_FORMAT, "rule 1, policy 2");
     refused("[{\"Policies\":[" TO("8000") "," TO("90001") "]}]", ERR_FORMAT, "90001");
     refused("[{\"Policies\":[{\"Type\":\"L4WFPPROXY\",\"Settings\":{\"OutboundProxyPort\":\"80\","
