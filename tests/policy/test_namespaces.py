@@ -7,7 +7,7 @@ import os
 from lib import groups
 from lib.checks import ALL, TCP4, TCP6, TCPS, UDP4, UDP6, UDPS, app_is_reached_by_proxy, app_is_reached_directly, is_direct, is_proxied
 from lib.policies import BOTH, UDP, policy, text
-from lib.world import Skip, main
+from lib.world import DIR, Skip, UserPod, main
 
 
 def apply(world, pod, *policies):
@@ -98,7 +98,7 @@ def what_stays_in_the_endpoint_is_not_redirected(world):
 
 def the_proxys_ports_are_closed_to_other_machines(world):
     pod = world.pod()
-    pod.start(os.environ["TALK"], "-u", "1337", "-l", "8000", ready="ready\n")
+    pod.start(f"{DIR}/talk", "-u", "1337", "-l", "8000", ready="ready\n")
     calls = [f"{protocol}/{address}/8000" for protocol in ("tcp", "udp") for address in (pod.ip4, pod.ip6)]
     answers = world.outside.talk(*calls)
     assert all(answers[call].startswith("app ") for call in calls), answers
@@ -161,6 +161,17 @@ def guard_by_group_ignores_supplementary_groups(world):
     is_proxied(world, proxy, pod.talk, ALL, user="1000:1000,1337")
 
 
+def guard_by_user_of_a_rootless_container_is_by_its_own_numbers(world):
+    pod = world.pod(kind=UserPod)
+    proxy = pod.proxy(8000)
+    is_direct(world, proxy, pod.talk, ALL)
+    apply(world, pod, policy(outbound=8000, protocols=BOTH))
+    is_proxied(world, proxy, pod.talk, ALL)
+    is_direct(world, proxy, pod.talk, ALL, user="1337")
+    world.policy("clear", pod.path)
+    is_direct(world, proxy, pod.talk, ALL)
+
+
 def guard_by_control_group(world):
     pod = world.pod()
     top = os.path.join(groups.unified(), world.group)
@@ -184,7 +195,7 @@ def while_policies_change_nothing_goes_past_the_proxies(world):
     apps = []
     for change in range(1, 9):
         if not apps or apps[-1].popen.poll() is not None:
-            apps.append(pod.start(os.environ["TALK"], *(TCPS * 3 + UDPS) * 20))
+            apps.append(pod.start(f"{DIR}/talk", *(TCPS * 3 + UDPS) * 20))
         world.policy("apply", pod.path, "--file", files[change % 2])
     apps[-1].popen.wait()
     answers = [line.split() for app in apps for line in app.lines()]
@@ -280,6 +291,7 @@ TESTS = [
     dns_goes_to_a_resolver_by_a_policy_like_any_other,
     two_proxies_by_priority_and_neither_gets_the_others,
     guard_by_group_ignores_supplementary_groups,
+    guard_by_user_of_a_rootless_container_is_by_its_own_numbers,
     guard_by_control_group,
     while_policies_change_nothing_goes_past_the_proxies,
     applied_twice_is_unchanged_and_clear_leaves_no_trace,

@@ -11,6 +11,7 @@ sees the pod's.
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -22,6 +23,7 @@ from lib import groups, trees
 HERE = os.path.dirname(os.path.abspath(__file__))
 PORTS = (53, 7000, 7001, 7002, 7003)
 OUTSIDE4, OUTSIDE6 = ("192.0.2.2", "192.0.2.3", "198.51.100.7"), ("2001:db8::2", "2001:db8::3")
+CLONE_NEWUSER = 0x10000000
 PROXY_UID = 1337
 APP_UID = 1000
 DIR = "/run/policytest"
@@ -66,32 +68,36 @@ class Namespace:
 
     def __init__(self, world, name):
         self.world, self.name, self.path = world, name, f"/run/netns/{name}"
-        world.check("ip", "netns", "add", name)
+        self.entered = {"namespaces": [(self.path, CLONE_NEWNET)]}
+        self.make()
         self.check("ip", "link", "set", "lo", "up")
         self.check("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0")
 
+    def make(self):
+        self.world.check("ip", "netns", "add", self.name)
+
     def command(self, *argv, **how) -> Result:
-        return self.world.command(*argv, namespaces=[(self.path, CLONE_NEWNET)], **how)
+        return self.world.command(*argv, **self.entered, **how)
 
     def check(self, *argv, **how):
-        return self.world.check(*argv, namespaces=[(self.path, CLONE_NEWNET)], **how)
+        return self.world.check(*argv, **self.entered, **how)
 
     def start(self, *argv, **how) -> Process:
-        return self.world.start(*argv, namespaces=[(self.path, CLONE_NEWNET)], **how)
+        return self.world.start(*argv, **self.entered, **how)
 
     def talk(self, *targets, user=None, wait_ms=10000, before=()):
         """What each target ("tcp/ADDRESS/PORT") answers to a program of this user ("UID:GID,GID"): {target: answer}."""
-        words = [*before, os.environ["TALK"], "-w", str(wait_ms), *(["-u", user] if user else []), *targets]
+        words = [*before, f"{DIR}/talk", "-w", str(wait_ms), *(["-u", user] if user else []), *targets]
         return talked(self.check(*words, timeout=60))
 
     def proxy(self, *ports, uid=PROXY_UID):
         """The example proxy."""
-        words = [os.environ["PROXY"], "-u", str(uid), *(str(port) for port in ports)]
+        words = [f"{DIR}/original-destination", "-u", str(uid), *(str(port) for port in ports)]
         return Proxy(self.start(*words, ready="ready\n"))
 
     def server(self, *ports):
         """An app that serves: answers "app ADDRESS PORT", which is whom it took its client for."""
-        return self.start(os.environ["TALK"], "-l", *(str(port) for port in ports), ready="ready\n")
+        return self.start(f"{DIR}/talk", "-l", *(str(port) for port in ports), ready="ready\n")
 
 
 class Pod(Namespace):
@@ -108,6 +114,23 @@ class Pod(Namespace):
         self.check("ip", "addr", "add", f"{self.ip6}/64", "dev", "eth0")
         self.check("ip", "route", "add", "default", "via", "10.9.0.1")
         self.check("ip", "-6", "route", "add", "default", "via", "fd09::1")
+
+
+class UserPod(Pod):
+    """One whose network belongs to a user namespace, as those of rootless containers do: its user N is N + FIRST out here."""
+
+    FIRST = 200000
+
+    def make(self):
+        holder = self.world.start("unshare", "--user", "--net", "sleep", "100000")
+        directory = f"/proc/{holder.popen.pid}"
+        wait_until(lambda: open(f"{directory}/comm", encoding="ascii").read() == "sleep\n", "the namespaces are there")
+        for name in ("uid_map", "gid_map"):
+            with open(f"{directory}/{name}", "w", encoding="ascii") as file:
+                file.write(f"0 {self.FIRST} 65536")
+        self.world.check("touch", self.path)
+        self.world.check("mount", "--bind", f"{directory}/ns/net", self.path)
+        self.entered = {"namespaces": [(f"{directory}/ns/user", CLONE_NEWUSER), (self.path, CLONE_NEWNET)], "uid": 0}
 
 
 def talked(text):
@@ -182,6 +205,8 @@ class World:
             if not any(directory.startswith(path + "/") for directory in (*found, os.environ["STILE"])):
                 trees.mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", path)
         os.makedirs(DIR)
+        for variable in ("TALK", "PROXY"):
+            shutil.copy(os.environ[variable], DIR)
         os.makedirs("/run/netns", exist_ok=True)
         if tree_names:
             trees.lay_over(*tree_names)
@@ -243,10 +268,10 @@ class World:
 
     # ---- pods ----
 
-    def pod(self, name="pod"):
+    def pod(self, name="pod", kind=Pod):
         """A pod without a container; it goes with the test."""
         self.counter += 1
-        self.plain.append(Pod(self, f"{name}{self.counter}", 100 + self.counter % 100))
+        self.plain.append(kind(self, f"{name}{self.counter}", 100 + self.counter % 100))
         return self.plain[-1]
 
     def file(self, text):
@@ -293,5 +318,5 @@ def main(file, tests, make_world=World, programs=(), limit_s=60):
     harness.run_tests(file, tests, make_world, programs=("nft", "sysctl", *programs), root_only=True, limit_s=limit_s)
 
 
-__all__ = ["APP_UID", "Failed", "NETWORK", "OUTSIDE4", "OUTSIDE6", "PORTS", "PROXY_UID", "PYTHON", "Namespace", "Pod", "Process", "Proxy", "Skip", "World",
+__all__ = ["APP_UID", "Failed", "NETWORK", "OUTSIDE4", "OUTSIDE6", "PORTS", "PROXY_UID", "PYTHON", "Namespace", "Pod", "Process", "Proxy", "Skip", "UserPod", "World",
            "libc", "main", "socket_text", "talked", "wait_until"]
