@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <io.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <windows.h>
 
 #include <shellapi.h>
@@ -62,13 +63,29 @@ static char **arguments(int *ret_argc)
     return argv;
 }
 
+/* The console's, which outlives the program. */
+static UINT code_page;
+
+static void restore_console(void)
+{
+    (void)SetConsoleOutputCP(code_page);
+}
+
+static void open_console(void)
+{
+    /* What is read and printed is the same on every system: JSON that goes to a file has no carriage returns. */
+    (void)_setmode(_fileno(stdin), _O_BINARY);
+    (void)_setmode(_fileno(stdout), _O_BINARY);
+    (void)_setmode(_fileno(stderr), _O_BINARY);
+    code_page = GetConsoleOutputCP();
+    if (code_page != 0 && SetConsoleOutputCP(CP_UTF8))
+        (void)atexit(restore_console);
+}
+
 int main(void)
 {
     int argc = 0;
-    /* What is printed is the same on every system: JSON that goes to a file has no carriage returns. */
-    _setmode(_fileno(stdout), _O_BINARY);
-    _setmode(_fileno(stderr), _O_BINARY);
-    SetConsoleOutputCP(CP_UTF8);
+    open_console();
     char **argv = arguments(&argc);
     if (argv == NULL) {
         fputs("stile: Failed to read the command line; is it Unicode text?\n", stderr);

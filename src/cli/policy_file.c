@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/str.h"
 #include "policy/l4_json.h"
 
@@ -32,7 +33,7 @@ static int read_path(const char *path, struct buf *text, struct diag *d)
 {
     if (str_eq(path, "-"))
         return read_all(stdin, "standard input", text, d);
-    FILE *file = fopen(path, "rb");
+    FILE *file = file_open(path, "rb");
     if (file == NULL)
         return diag_set(d, err_from_errno(errno), errno, "Failed to open %s: %s", path,
                         strerror(errno));

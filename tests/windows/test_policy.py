@@ -200,6 +200,17 @@ def what_is_no_guid_is_told_so_and_hns_is_not_asked(world):
     assert world.calls() == []
 
 
+def names_of_files_are_not_bound_to_a_code_page(world):
+    world.policy("apply", ENDPOINT, "--file", world.file("Schl\u00fcssel \u2603 \U0001f411.json", [ONE])).ok()
+    assert world.held() == [ONE]
+    world.policy("apply", ENDPOINT, "--file", world.windows_path(world.path("\u00fc.json"))).failed("\u00fc.json")
+
+
+def policies_come_from_standard_input_too(world):
+    world.policy("apply", ENDPOINT, "--file", "-", stdin=json.dumps([ONE], indent=1).replace("\n", "\r\n")).ok()
+    assert world.held() == [ONE]
+
+
 def an_endpoint_that_is_not_there_is_told_so(world):
     world.policy("list", OTHER).failed(OTHER, "there is no such endpoint", "0x803b0002")
 
@@ -276,6 +287,8 @@ if __name__ == "__main__":
         validate_judges_for_windows_without_asking_hns,
         a_guid_may_stand_in_braces_and_in_capitals,
         what_is_no_guid_is_told_so_and_hns_is_not_asked,
+        names_of_files_are_not_bound_to_a_code_page,
+        policies_come_from_standard_input_too,
         an_endpoint_that_is_not_there_is_told_so,
         the_hosts_own_network_is_refused_unless_it_is_said,
         a_hyper_v_container_is_refused_by_name_of_the_limit,
