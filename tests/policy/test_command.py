@@ -498,6 +498,19 @@ def root_as_loop_guard_is_warned_of(world):
     expect("warning" in added.err and "root" in added.err, added)
 
 
+def what_this_system_cant_do_changes_nothing(world):
+    blue = world.namespace("blue")
+    world.good("add", blue, "--port", "80", "--uid", "9")
+    before = world.ruleset(blue)
+    for words in (["add"], ["apply"], ["add", "--dry-run"]):
+        world.refused(1, words[0], blue, *words[1:], "--port", "81", says=["uid", "cgroup"])
+        world.refused(1, words[0], blue, *words[1:], "--port", "81", "--usersid", "system", says=["SID", "Windows"])
+        world.refused(1, words[0], blue, *words[1:], "--inbound-port", "81", "--inbound-port-exceptions", "80-90", says=["81"])
+    expect(world.ruleset(blue) == before, "something was changed")
+    emptied = world.good("apply", blue, "--file", "-", text="[]")
+    expect(emptied.out.startswith("0 policies: 0 added, 0 unchanged; 1 removed.\n") and TABLE not in world.ruleset(blue), emptied)
+
+
 def files_that_are_none_are_named(world):
     blue = world.namespace("blue")
     world.refused(1, "add", blue, "--file", "/run/test/none.json", says=["/run/test/none.json", "No such file"])
@@ -537,7 +550,7 @@ def an_ordinary_user_is_told_what_is_missing(world):
 
 def hcnproxyctl_takes_its_own_command_line(world):
     blue = world.namespace("blue")
-    for name in ("hcnproxyctl", "hcnproxyctl.exe", "HcnProxyCtl.EXE"):
+    for name in ("hcnproxyctl", "hcnproxyctl.exe", "HcnProxyCtl.EXE", "hcnproxyctrl"):
         link = os.path.join(DIR, name)
         os.symlink(STILE, link)
 
@@ -554,6 +567,9 @@ def hcnproxyctl_takes_its_own_command_line(world):
             overview = call(*words)
             expect(overview.status == 0 and "Usage: hcnproxyctl COMMAND" in overview.out and "lookup" in overview.out, overview)
         expect(call("help", "add").out.startswith("Usage: hcnproxyctl add "), name)
+        for option in ("port", "usersid", "localaddr", "remoteaddr", "localports", "remoteports", "priority"):
+            expect(f"--{option} " in call("help", "add").out, option)
+        expect("--runtimeendpoint " in call("lookup", "--help").out, name)
         expect(call("add", "--help").out == call("help", "add").out, name)
         expect(call("version").out.startswith("hcnproxyctl "), name)
         missing = call("lookup", "ccaae3aba155", "--runtimeendpoint", "/run/test/none.sock")
@@ -622,7 +638,8 @@ if __name__ == "__main__":
         what_list_prints_apply_reads, apply_touches_nothing_that_is_right, dry_run_prints_what_would_be_sent_and_sends_nothing,
         what_dry_run_prints_is_the_change, remove_takes_one_by_what_it_has, clear_leaves_nothing, reconcile_repairs_and_says_what,
         reconcile_with_a_file_restores_what_was_deleted, the_seeds_example_is_refused_for_its_ports,
-        validate_says_everything_with_numbers, root_as_loop_guard_is_warned_of, files_that_are_none_are_named,
+        validate_says_everything_with_numbers, root_as_loop_guard_is_warned_of, what_this_system_cant_do_changes_nothing,
+        files_that_are_none_are_named,
         what_the_kernel_tells_cant_steer_a_terminal, version_tells_of_nft, an_ordinary_user_is_told_what_is_missing,
         hcnproxyctl_takes_its_own_command_line, the_readmes_commands_work_as_they_stand,
         a_thousand_policies_take_linear_time,
