@@ -230,6 +230,20 @@ static int do_without_routes(const struct endpoint *e, int lock, struct rtnl *rt
                : err;
 }
 
+/* What is redirected goes to the proxy over it. */
+static int note_loopback(struct rtnl *rtnl, const struct l4_policies *wanted,
+                         struct endpoint_change *c, struct diag *d)
+{
+    struct rtnl_link lo;
+
+    int err = wanted->count > 0 ? rtnl_link_by_name(rtnl, "lo", &lo, d) : ERR_NOTFOUND;
+    if (err < 0 || lo.up)
+        return err == ERR_NOTFOUND ? 0 : err;
+    err = buf_put_str(&c->notes, "the loopback interface of this network is down: what is "
+                                 "redirected gets nowhere until it is up\n");
+    return err < 0 ? no_memory(d) : 0;
+}
+
 static int settle(const struct endpoint *e, int lock, const struct endpoint_state *s,
                   const struct l4_policies *wanted, struct endpoint_change *c, struct diag *d)
 {
@@ -240,6 +254,8 @@ static int settle(const struct endpoint *e, int lock, const struct endpoint_stat
     int err = endpoint_state_plan(s, wanted, c, d);
     if (err == 0)
         err = open_rtnl(e, &rtnl, d);
+    if (err == 0)
+        err = note_loopback(rtnl, wanted, c, d);
     if (err < 0)
         return err;
     if (c->dry_run)

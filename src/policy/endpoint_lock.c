@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 
-#define SYSTEM_DIRECTORY "/run/stile"
+#define SYSTEM_DIRECTORY "/run/stile-policy"
 #define FILE_NAME        "policy.lock"
 
 enum { DIRECTORY_SIZE = 1024, PAUSE_MS = 10 };
@@ -31,9 +31,9 @@ static int refused(struct diag *d, const char *directory, const char *why)
 }
 
 /* -1 and errno: it can't be made or opened. */
-static int open_directory(const char *path, mode_t mode)
+static int open_directory(const char *path)
 {
-    (void)mkdir(path, mode);
+    (void)mkdir(path, 0700);
     return open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
@@ -65,9 +65,10 @@ static int open_of_user(int *ret_fd, struct diag *d)
     if (str_is_empty(runtime) || runtime[0] != '/' ||
         str_format(path, sizeof(path), "%s/stile", runtime) < 0)
         return diag_set(d, ERR_PERM, 0,
-                        "There is no place for a lock: run as root, or set XDG_RUNTIME_DIR to a "
-                        "directory of your own (pam_systemd does)");
-    CLEANUP(close_fd) int directory = open_directory(path, 0700);
+                        "There is no place for a lock: root needs a " SYSTEM_DIRECTORY
+                        " that can be made and written, others XDG_RUNTIME_DIR, a directory of "
+                        "their own (pam_systemd sets it)");
+    CLEANUP(close_fd) int directory = open_directory(path);
     if (directory < 0)
         return diag_set(d, err_from_errno(errno), errno, "Failed to open %s: %s", path,
                         strerror(errno));
@@ -84,7 +85,7 @@ static bool is_own(int directory)
 
 static int open_file(int *ret_fd, struct diag *d)
 {
-    CLEANUP(close_fd) int directory = geteuid() == 0 ? open_directory(SYSTEM_DIRECTORY, 0755) : -1;
+    CLEANUP(close_fd) int directory = geteuid() == 0 ? open_directory(SYSTEM_DIRECTORY) : -1;
 
     return is_own(directory) ? open_in(directory, SYSTEM_DIRECTORY, ret_fd, d)
                              : open_of_user(ret_fd, d);

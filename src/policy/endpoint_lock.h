@@ -1,8 +1,8 @@
 /* One writer of an endpoint at a time, in all processes of this user. Linux.
  *
  * A byte of one file, at the number of the namespace: endpoints don't disturb each other, and nothing piles up. The file is the
- * host's (/run/stile for root, else XDG_RUNTIME_DIR/stile), in a directory that only its user can write: nobody in a container can
- * hold it. It is a lock, not state: it says nothing, and goes with the last copy of its descriptor.
+ * host's (in /run/stile-policy for root, else in XDG_RUNTIME_DIR/stile), in a directory that only its user can write: nobody in a
+ * container can hold it. Not in /run/stile, which goes with the broker's service while others hold the lock. It is a lock, not state: it says nothing, and goes with the last copy of its descriptor.
  */
 #ifndef STILE_POLICY_ENDPOINT_LOCK_H
 #define STILE_POLICY_ENDPOINT_LOCK_H

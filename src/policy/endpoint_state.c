@@ -17,18 +17,33 @@ void endpoint_state_release(struct endpoint_state *s)
     l4_policies_release(&s->policies);
 }
 
+/* Whoever rules the namespace may have filled our table so that it can't be listed: it is there, and damaged. */
+static int list(struct endpoint_state *s, int netns_fd, const char *table, bool *ret_present,
+                struct diag *d)
+{
+    struct diag why = {0};
+
+    int err = nft_list(netns_fd, table, &s->listing, &why);
+    *ret_present = err < 0 || buf_len(&s->listing) > 0;
+    if (err == ERR_TOOBIG || err == ERR_TIMEOUT) {
+        (void)diag_set(&s->damage, ERR_FORMAT, 0,
+                       "The nftables table inet %s can't be read: %.250s. Write it anew with apply "
+                       "and a file, or remove it with clear",
+                       table, why.text);
+        return 0;
+    }
+    return err < 0 ? diag_set(d, err, why.os_code, "%s", why.text) : 0;
+}
+
 int endpoint_state_read(struct endpoint_state *s, int netns_fd, struct diag *d)
 {
-    int err = nft_list(netns_fd, NFT_BLOCK_TABLE, &s->listing, d);
+    int err = list(s, netns_fd, NFT_BLOCK_TABLE, &s->blocked, d);
     if (err < 0)
         return err;
-    s->blocked = buf_len(&s->listing) > 0;
-    err = nft_list(netns_fd, NFT_TABLE, &s->listing, d);
-    if (err < 0)
+    s->damage = (struct diag){0}; /* a block has nothing to tell */
+    err = list(s, netns_fd, NFT_TABLE, &s->present, d);
+    if (err < 0 || !s->present || s->damage.err != 0)
         return err;
-    s->present = buf_len(&s->listing) > 0;
-    if (!s->present)
-        return 0;
     err = nft_read_policies(buf_slice(&s->listing), &s->policies, &s->damage);
     if (err == ERR_FORMAT) {
         l4_policies_release(&s->policies);
@@ -46,10 +61,7 @@ int endpoint_state_check(const struct endpoint_state *s, struct diag *d)
 {
     if (s->damage.err == 0)
         return 0;
-    return diag_set(d, ERR_FORMAT, 0,
-                    "What nftables remembers of the policies is damaged (%.250s). `stile policy "
-                    "apply` or `reconcile` with a file puts them right, `clear` removes them",
-                    s->damage.text);
+    return diag_set(d, ERR_FORMAT, 0, "%s", s->damage.text);
 }
 
 static int note(struct endpoint_change *c, const char *text, struct diag *d)

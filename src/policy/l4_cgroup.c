@@ -31,6 +31,15 @@ static int open_root(void)
     return -1;
 }
 
+/* nft has no way to quote these. */
+static bool is_writable(const char *path)
+{
+    for (; *path != '\0'; path++)
+        if ((unsigned char)*path < ' ' || *path == 0x7f || *path == '"' || *path == '\\')
+            return false;
+    return true;
+}
+
 /* Names between slashes, none of them empty, "." or "..". */
 static bool is_inside(const char *path)
 {
@@ -49,10 +58,10 @@ static int check(int root, const char *path, struct diag *d)
 {
     struct stat st;
 
-    if (!is_inside(path))
+    if (!is_inside(path) || !is_writable(path))
         return diag_set(d, ERR_INVAL, 0,
                         "The cgroup %s is no path below the root of cgroup v2: it has neither "
-                        "empty parts nor . or ..",
+                        "empty parts nor . nor .. nor quotes",
                         path);
     if (fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return diag_set(d, err_from_errno(errno), errno,

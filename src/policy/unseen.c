@@ -51,9 +51,11 @@ int unseen_enter(int netns_fd)
         return 0;
     int code = errno;
     int owner = code == EPERM ? ioctl(netns_fd, NS_GET_USERNS) : -1;
-    if (owner < 0 || setns(owner, CLONE_NEWUSER) < 0)
+    bool entered = owner >= 0 && setns(owner, CLONE_NEWUSER) == 0;
+    if (owner >= 0)
+        (void)close(owner); /* the caller's, too, with CLONE_FILES */
+    if (!entered)
         return code;
-    (void)close(owner);
     /* A program that is run keeps the capabilities only as root. Not by the C library, which would look for the other threads. */
     (void)syscall(SYS_setresgid, 0, 0, 0);
     (void)syscall(SYS_setresuid, 0, 0, 0);

@@ -403,15 +403,21 @@ static void what_is_remembered_but_damaged_is_told_and_mended_by_apply(void **st
 
 /* ---- Failures: nothing is changed ---- */
 
-static void nft_that_refuses_to_change(void)
+static void put_in_place(const char *lines)
 {
+    char text[512];
+
     if (access("/run/nft.real", F_OK) != 0)
         must_in(-1, "cp /usr/sbin/nft /run/nft.real");
-    write_text("/run/nft.false",
-               "#!/bin/sh\ncase \"$*\" in *-f*) echo 'Error: Could not process rule: Operation "
-               "not supported' >&2; exit 1;; esac\nexec /run/nft.real \"$@\"\n",
-               0755);
+    (void)snprintf(text, sizeof(text), "#!/bin/sh\n%sexec /run/nft.real \"$@\"\n", lines);
+    write_text("/run/nft.false", text, 0755);
     assert_int_equal(mount("/run/nft.false", "/usr/sbin/nft", NULL, MS_BIND, NULL), 0);
+}
+
+static void nft_that_refuses_to_change(void)
+{
+    put_in_place("case \"$*\" in *-f*) echo 'Error: Could not process rule: Operation not "
+                 "supported' >&2; exit 1;; esac\n");
 }
 
 static void a_refusal_by_nft_leaves_routes_as_they_were(void **state UNUSED)
@@ -430,6 +436,27 @@ static void a_refusal_by_nft_leaves_routes_as_they_were(void **state UNUSED)
     assert_int_equal(try(endpoint_add, TCP_POLICY), ERR_UNSUPPORTED);
     assert_int_equal(endpoint_block(endpoint, &d), ERR_UNSUPPORTED);
     (void)umount("/usr/sbin/nft");
+    expect_as_before();
+}
+
+/* By somebody in the container, so that nobody outside can change them any more. */
+static void a_table_too_large_to_be_listed_is_replaced(void **state UNUSED)
+{
+    look(before);
+    for (size_t i = 0; i < 2; i++) {
+        must(endpoint_apply, "[" TCP_POLICY "]");
+        put_in_place("case \"$*\" in list*\"table inet stile_policy\") exec yes;; esac\n");
+        CLEANUP(l4_policies_release) struct l4_policies l;
+        l4_policies_init(&l);
+        assert_int_equal(endpoint_list(endpoint, &l, &d), ERR_FORMAT);
+        assert_int_equal(try(endpoint_add, UDP_POLICY), ERR_FORMAT);
+        assert_int_equal(i == 0 ? endpoint_clear(endpoint, &change, &d)
+                                : try(endpoint_apply, "[" UDP_POLICY "]"),
+                         0);
+        (void)umount("/usr/sbin/nft");
+        assert_int_equal(listed(), i);
+    }
+    must(endpoint_remove, UDP_POLICY);
     expect_as_before();
 }
 
@@ -461,8 +488,11 @@ static void a_loopback_that_is_down_is_told(void **state UNUSED)
     assert_int_equal(try(endpoint_apply, "[" UDP_POLICY "]"), ERR_UNREACHABLE);
     assert_non_null(strstr(d.text, "ip link set lo up"));
     expect_as_before();
+    must(endpoint_apply, "[" TCP_POLICY "]");
+    assert_non_null(strstr(notes(), "down"));
     in_container("ip link set lo up");
     must(endpoint_apply, "[" UDP_POLICY "]");
+    assert_null(strstr(notes(), "down"));
 }
 
 static void without_ipv6_there_is_no_route_of_it(void **state UNUSED)
@@ -661,8 +691,8 @@ static void a_cgroup_must_be_there_and_what_becomes_of_it_is_told(void **state U
 
 static void a_path_that_leads_out_of_the_cgroups_is_refused(void **state UNUSED)
 {
-    static const char *const paths[] = {"../../../etc", "a/../../b", "./a", "a//b",
-                                        "..",           "/a",        "a/",  "cgroup.procs"};
+    static const char *const paths[] = {
+        "../../../etc", "a/../../b", "./a", "a//b", "..", "/a", "a/", "cgroup.procs", "a\" accept"};
     char text[256];
 
     look(before);
@@ -813,6 +843,7 @@ int main(void)
         TEST(policies_that_are_gone_come_back_from_those_that_are_given),
         TEST(what_is_remembered_but_damaged_is_told_and_mended_by_apply),
         TEST(a_refusal_by_nft_leaves_routes_as_they_were),
+        TEST(a_table_too_large_to_be_listed_is_replaced),
         TEST(a_refusal_leaves_half_a_route_as_half_a_route),
         TEST(a_foreign_route_in_our_table_is_told),
         TEST(a_loopback_that_is_down_is_told),

@@ -443,19 +443,19 @@ static void a_lock_that_others_could_hold_is_refused(void **state UNUSED)
 
     assert_int_equal(endpoint_lock(container.netns_fd, 100, &fd, &d), 0);
     (void)close(fd);
-    assert_int_equal(chmod("/run/stile", 0777), 0);
+    assert_int_equal(chmod("/run/stile-policy", 0777), 0);
     assert_int_equal(endpoint_lock(container.netns_fd, 100, &fd, &d), ERR_PERM);
-    assert_int_equal(chmod("/run/stile", 0755), 0);
-    assert_int_equal(chmod("/run/stile/policy.lock", 0666), 0);
+    assert_int_equal(chmod("/run/stile-policy", 0755), 0);
+    assert_int_equal(chmod("/run/stile-policy/policy.lock", 0666), 0);
     assert_int_equal(endpoint_lock(container.netns_fd, 100, &fd, &d), ERR_PERM);
-    assert_int_equal(unlink("/run/stile/policy.lock"), 0);
-    assert_int_equal(symlink("/run/other", "/run/stile/policy.lock"), 0);
+    assert_int_equal(unlink("/run/stile-policy/policy.lock"), 0);
+    assert_int_equal(symlink("/run/other", "/run/stile-policy/policy.lock"), 0);
     assert_true(endpoint_lock(container.netns_fd, 100, &fd, &d) < 0);
     assert_int_equal(access("/run/other", F_OK), -1);
-    assert_int_equal(unlink("/run/stile/policy.lock"), 0);
-    assert_int_equal(mkfifo("/run/stile/policy.lock", 0600), 0);
+    assert_int_equal(unlink("/run/stile-policy/policy.lock"), 0);
+    assert_int_equal(mkfifo("/run/stile-policy/policy.lock", 0600), 0);
     assert_int_equal(endpoint_lock(container.netns_fd, 100, &fd, &d), ERR_PERM);
-    assert_int_equal(unlink("/run/stile/policy.lock"), 0);
+    assert_int_equal(unlink("/run/stile-policy/policy.lock"), 0);
 }
 
 static void a_killed_writer_holds_the_lock_until_its_nft_has_ended(void **state UNUSED)
