@@ -1,7 +1,14 @@
 #include "policy/nft_match.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/str.h"
+
+enum { TERMS_MAX = MAX(PORT_SET_MAX, PREFIX_SET_MAX), TERM_SIZE = 2 * IP_ADDR_TEXT_SIZE };
+
+static_assert(TERM_SIZE >= PREFIX_TEXT_SIZE, "a prefix fits as well");
 
 /* Addresses of one family from first to last, both included. */
 struct span {
@@ -87,122 +94,168 @@ static struct spans spans_of(const struct prefix_set *set, uint8_t version, bool
 }
 
 /* As a prefix, if it is one. */
-static void put_span(struct nft_text *t, const struct span *s)
+static void format_span(const struct span *s, char text[TERM_SIZE])
 {
-    char first[IP_ADDR_TEXT_SIZE], last[IP_ADDR_TEXT_SIZE], text[PREFIX_TEXT_SIZE];
+    char first[IP_ADDR_TEXT_SIZE], last[IP_ADDR_TEXT_SIZE];
     struct prefix p;
     unsigned most = (unsigned)ip_addr_len(&s->first) * 8;
 
-    ip_addr_format(&s->first, first);
-    ip_addr_format(&s->last, last);
     for (unsigned bits = 0; bits <= most; bits++) {
         if (prefix_of(&s->first, (uint8_t)bits, &p) < 0 || !ip_addr_eq(&p.addr, &s->first))
             continue;
         struct ip_addr end = last_of(&p);
         if (!ip_addr_eq(&end, &s->last))
             continue;
-        prefix_format(&p, text);
-        nft_put(t, "%s", bits == most ? first : text);
+        prefix_set_format_one(&p, text);
         return;
     }
-    nft_put(t, "%s-%s", first, last);
+    ip_addr_format(&s->first, first);
+    ip_addr_format(&s->last, last);
+    (void)str_format(text, TERM_SIZE, "%s-%s", first, last);
 }
 
-static void put_spans(struct nft_text *t, const struct spans *s)
-{
-    nft_put(t, "%s", s->count > 1 ? "{ " : "");
-    for (size_t i = 0; i < s->count; i++) {
-        nft_put(t, "%s", i > 0 ? ", " : "");
-        put_span(t, &s->items[i]);
-    }
-    nft_put(t, "%s", s->count > 1 ? " }" : "");
-}
+/* ---- Terms: one field of the packet, and what it may be ---- */
 
-void nft_put_ports(struct nft_text *t, const struct port_set *s)
-{
-    char text[12];
+struct terms {
+    const char *header, *field; /* "ip", "daddr" */
+    bool as_set;
+    size_t count; /* 0: it may be anything */
+    char items[TERMS_MAX][TERM_SIZE];
+};
 
-    nft_put(t, "%s", s->count > 1 ? "{ " : "");
-    for (size_t i = 0; i < s->count; i++) {
-        port_range_format(s->ranges[i], text);
-        nft_put(t, "%s%s", i > 0 ? ", " : "", text);
-    }
-    nft_put(t, "%s", s->count > 1 ? " }" : "");
-}
-
-static void put_addresses(struct nft_text *t, uint8_t version, const char *field,
+static void address_terms(struct terms *ret, uint8_t version, const char *field,
                           const struct spans *s)
 {
-    if (s->count == 0)
-        return;
-    nft_put(t, "%s %s ", version == 4 ? "ip" : "ip6", field);
-    put_spans(t, s);
-    nft_put(t, " ");
+    ret->header = version == 4 ? "ip" : "ip6";
+    ret->field = field;
+    ret->as_set = false;
+    ret->count = s->count;
+    for (size_t i = 0; i < s->count; i++)
+        format_span(&s->items[i], ret->items[i]);
 }
 
-static void put_port_match(struct nft_text *t, const char *protocol, const char *field,
-                           const struct port_set *s)
+static void port_terms(struct terms *ret, const char *header, const char *field,
+                       const struct port_set *s)
 {
-    if (s->count == 0)
-        return;
-    nft_put(t, "%s %s ", protocol, field);
-    nft_put_ports(t, s);
-    nft_put(t, " ");
+    ret->header = header;
+    ret->field = field;
+    ret->as_set = false;
+    ret->count = s->count;
+    for (size_t i = 0; i < s->count; i++)
+        port_range_format(s->ranges[i], ret->items[i]);
 }
 
-static void put_transport(struct nft_text *t, const struct nft_match *m)
+static void put_terms(struct nft_text *t, const struct terms *x, size_t which)
+{
+    if (x->count == 0)
+        return;
+    nft_put(t, "%s %s ", x->header, x->field);
+    if (!x->as_set) {
+        nft_put(t, "%s ", x->items[which]);
+        return;
+    }
+    for (size_t i = 0; i < x->count; i++)
+        nft_put(t, "%s%s", i == 0 ? "{ " : ", ", x->items[i]);
+    nft_put(t, " } ");
+}
+
+/* How many rules a list makes. */
+static size_t rules_of(const struct terms *x)
+{
+    return x->as_set || x->count == 0 ? 1 : x->count;
+}
+
+/* The longest lists become sets, until there are few enough rules. */
+static void choose_sets(struct terms *lists, size_t count)
+{
+    for (;;) {
+        size_t product = 1;
+        struct terms *longest = &lists[0];
+        for (size_t i = 0; i < count; i++) {
+            product *= rules_of(&lists[i]);
+            if (rules_of(&lists[i]) > rules_of(longest))
+                longest = &lists[i];
+        }
+        if (product <= NFT_RULES_PER_MATCH)
+            return;
+        longest->as_set = true;
+    }
+}
+
+/* A rule for each combination. between: what stands after the first `after` lists. */
+static void put_combinations(struct nft_text *t, struct terms *lists, size_t count, size_t after,
+                             const char *between, const char *action)
+{
+    size_t rules = 1;
+
+    choose_sets(lists, count);
+    for (size_t i = 0; i < count; i++)
+        rules *= rules_of(&lists[i]);
+    for (size_t rule = 0; rule < rules; rule++) {
+        nft_put(t, "\t\t");
+        for (size_t i = 0, left = rule; i < count; i++) {
+            if (i == after)
+                nft_put(t, "%s", between);
+            put_terms(t, &lists[i], left % rules_of(&lists[i]));
+            left /= rules_of(&lists[i]);
+        }
+        nft_put(t, "%s\n", action);
+    }
+}
+
+/* ---- Matches ---- */
+
+static void family_rules(struct nft_text *t, const struct nft_match *m, uint8_t version,
+                         const char *action)
 {
     static const char *const names[] = {
-        [L4_TCP] = "tcp", [L4_UDP] = "udp", [L4_TCP | L4_UDP] = "{ tcp, udp }"};
-    bool both = m->protocols == (L4_TCP | L4_UDP);
-    const char *protocol = both ? "th" : names[m->protocols];
-
-    if (both || (m->source_ports->count == 0 && m->destination_ports->count == 0))
-        nft_put(t, "meta l4proto %s ", names[m->protocols]);
-    put_port_match(t, protocol, "sport", m->source_ports);
-    put_port_match(t, protocol, "dport", m->destination_ports);
-}
-
-static void family_rule(struct nft_text *t, const struct nft_match *m, uint8_t version,
-                        const char *action)
-{
+        [L4_TCP] = "tcp", [L4_UDP] = "udp", [L4_TCP | L4_UDP] = "th"};
     const struct spans from = spans_of(m->source_addresses, version, false);
     const struct spans to = spans_of(m->destination_addresses, version, m->loopback);
+    const char *protocol = names[m->protocols];
+    struct terms lists[4];
+    char between[32] = "";
 
     if (m->source_addresses->count > 0 && from.count == 0)
         return;
     if ((m->destination_addresses->count > 0 || m->loopback) && to.count == 0)
         return;
-    nft_put(t, "\t\t");
-    put_addresses(t, version, "saddr", &from);
-    put_addresses(t, version, "daddr", &to);
-    put_transport(t, m);
-    nft_put(t, "%s\n", action);
+    address_terms(&lists[0], version, "saddr", &from);
+    address_terms(&lists[1], version, "daddr", &to);
+    port_terms(&lists[2], protocol, "sport", m->source_ports);
+    port_terms(&lists[3], protocol, "dport", m->destination_ports);
+    if (lists[2].count == 0 && lists[3].count == 0 && m->protocols != (L4_TCP | L4_UDP))
+        (void)str_format(between, sizeof(between), "meta l4proto %s ", protocol);
+    put_combinations(t, lists, 4, 2, between, action);
 }
 
 void nft_match_rules(struct nft_text *t, const struct nft_match *m, const char *action)
 {
-    bool any = m->source_addresses->count == 0 && m->destination_addresses->count == 0;
+    bool any =
+        m->source_addresses->count == 0 && m->destination_addresses->count == 0 && !m->loopback;
 
-    if (any && !m->loopback) {
-        nft_put(t, "\t\t");
-        put_transport(t, m);
-        nft_put(t, "%s\n", action);
-        return;
-    }
-    for (size_t i = 0; i < sizeof(versions); i++)
-        family_rule(t, m, versions[i], action);
+    for (size_t i = 0; i < (any ? 1 : sizeof(versions)); i++)
+        family_rules(t, m, versions[i], action);
+}
+
+void nft_port_rules(struct nft_text *t, const struct port_set *s, const char *action)
+{
+    struct terms list;
+
+    port_terms(&list, "th", "dport", s);
+    if (s->count > 0)
+        put_combinations(t, &list, 1, 1, "", action);
 }
 
 void nft_address_rules(struct nft_text *t, const char *field, const struct prefix_set *s,
                        const char *action)
 {
+    struct terms list;
+
     for (size_t i = 0; i < sizeof(versions); i++) {
         const struct spans spans = spans_of(s, versions[i], false);
-        if (spans.count == 0)
-            continue;
-        nft_put(t, "\t\t");
-        put_addresses(t, versions[i], field, &spans);
-        nft_put(t, "%s\n", action);
+        address_terms(&list, versions[i], field, &spans);
+        if (spans.count > 0)
+            put_combinations(t, &list, 1, 1, "", action);
     }
 }

@@ -110,32 +110,50 @@ static unsigned taken_elsewhere(const struct l4_policy *p, struct nft_view v, un
     return protocols_of(p, other) & all & L4_UDP;
 }
 
-void nft_view_chains(struct nft_text *t, const struct l4_policies *l, struct nft_view v)
+/* What the chains of a view are made from. */
+struct view_draft {
+    struct nft_text *text;
+    const struct l4_policies *policies;
+    struct nft_view view;
+    unsigned protocols; /* of all of them */
+};
+
+/* Of one policy: in the chain that decides, or in the one that hands over, which has to name the protocol. */
+static void policy_rules(const struct view_draft *d, size_t i, bool hands_over)
 {
-    const unsigned all = nft_view_protocols(l, v);
+    const struct l4_policy *p = &d->policies->items[i];
+    const unsigned own = protocols_of(p, d->view);
     char action[ACTION_SIZE];
 
-    if (all == 0)
-        return;
-    for (int hands_over = 0; hands_over < 2; hands_over++) {
-        nft_chain_begin(t, hands_over ? nft_view_hands_over(v) : nft_view_decides(v), NULL);
-        for (size_t i = 0; i < l->count; i++) {
-            const struct l4_policy *p = &l->items[i];
-            unsigned own = protocols_of(p, v);
-            unsigned other = taken_elsewhere(p, v, all);
-            if (hands_over)
-                handover(action, p, v);
-            else
-                decision(action, p, i, v);
-            if (own != 0)
-                filter_rules(t, p, v, own, action);
-            if (other != 0)
-                filter_rules(t, p, v, other, hands_over ? "drop" : "return");
-        }
-        if (hands_over)
-            nft_rule(t, "drop");
-        nft_chain_end(t);
+    if (hands_over)
+        handover(action, p, d->view);
+    else
+        decision(action, p, i, d->view);
+    if (own == (L4_TCP | L4_UDP) && hands_over) {
+        filter_rules(d->text, p, d->view, L4_TCP, action);
+        filter_rules(d->text, p, d->view, L4_UDP, action);
+    } else if (own != 0) {
+        filter_rules(d->text, p, d->view, own, action);
     }
+    if (taken_elsewhere(p, d->view, d->protocols) != 0)
+        filter_rules(d->text, p, d->view, L4_UDP, hands_over ? "drop" : "return");
+}
+
+void nft_view_chains(struct nft_text *t, const struct l4_policies *l, struct nft_view v)
+{
+    const struct view_draft d = {t, l, v, nft_view_protocols(l, v)};
+
+    if (d.protocols == 0)
+        return;
+    nft_chain_begin(t, nft_view_decides(v), NULL);
+    for (size_t i = 0; i < l->count; i++)
+        policy_rules(&d, i, false);
+    nft_chain_end(t);
+    nft_chain_begin(t, nft_view_hands_over(v), NULL);
+    for (size_t i = 0; i < l->count; i++)
+        policy_rules(&d, i, true);
+    nft_rule(t, "drop");
+    nft_chain_end(t);
 }
 
 static void guard_rules(struct nft_text *t, const struct l4_guard *g)
@@ -163,11 +181,7 @@ static void policy_chain(struct nft_text *t, const struct l4_policy *p, size_t i
     nft_chain_begin(t, name, NULL);
     if (!inbound)
         guard_rules(t, &p->guard);
-    if (d->port_exceptions.count > 0) {
-        nft_put(t, "\t\tth dport ");
-        nft_put_ports(t, &d->port_exceptions);
-        nft_put(t, " return\n");
-    }
+    nft_port_rules(t, &d->port_exceptions, "return");
     nft_address_rules(t, inbound ? "saddr" : "daddr", &d->address_exceptions, "return");
     nft_rule(t, "meta mark set meta mark | 0x%08x", POLICY_MARK);
     nft_chain_end(t);

@@ -816,6 +816,9 @@ MANY = [policy(outbound=OUT, inbound=IN, protocols="6,17", out_ports=("22", "800
         policy(outbound=15002, uid=None, gid=7, LocalPorts="1-1024", RemoteAddresses="0.0.0.0/0"),
         policy(outbound=15003, uid=0, LocalAddresses="fd00::2", RemoteAddresses="::/0,255.255.255.255,255.255.255.254"),
         policy(inbound=15004, uid=None, protocols="17", RemotePorts="1-65535"),
+        policy(outbound=15006, uid=None, gid=8, cgroup=None, RemotePorts="1,3,5,7,9,11,13,15,17", LocalPorts="2,4,6",
+               RemoteAddresses=",".join(f"10.1.{i}.0/24" for i in range(0, 40, 2)), out_ports=range(100, 140, 2),
+               out_addresses=[f"10.1.{i}.1" for i in range(9)] + [f"2001:db8:{i}::/48" for i in range(0, 24, 2)]),
         policy(inbound=15005, uid=None, protocols="6,17", udp="redirect", LocalAddresses="10.0.0.2,fd00::2")]
 
 
@@ -853,7 +856,7 @@ def what_somebody_changes_by_hand_is_named(world):
     for change, want in (
             (lambda: ("delete", "rule", *table, "outbound_policy_1", "handle", handle("outbound_policy_1", "skuid")),
              "rule 1 of chain outbound_policy_1 is missing: meta skuid 1337 return\n"),
-            (lambda: ("add", "rule", *table, "outbound_policy_1", "accept"), "rule 6 of chain outbound_policy_1 is not ours: accept\n"),
+            (lambda: ("add", "rule", *table, "outbound_policy_1", "accept"), "rule 7 of chain outbound_policy_1 is not ours: accept\n"),
             (lambda: ("insert", "rule", *table, "input", "accept"), "rule 1 of chain input is not ours: accept\n"),
             (lambda: ("replace", "rule", *table, "outbound_policy_1", "handle", handle("outbound_policy_1", "skuid"), "meta", "skuid", "0", "return"),
              "rule 1 of chain outbound_policy_1 was changed: meta skuid 0 return\n"),
