@@ -12,6 +12,9 @@
 
 #define CRI_NAME_SIZE 200
 
+/* Of a reply: as the kubelet takes them. A list tells all labels and annotations of everything. */
+#define MESSAGE_MAX ((size_t)16 * 1024 * 1024)
+
 enum { V1, V1ALPHA2, VERSIONS };
 
 #define METHOD(package, procedure, request_c, response_c, is_stream)                               \
@@ -272,6 +275,7 @@ static void on_connected(void *arg, int err, struct stream *stream, const struct
         fail(c, &d);
         return;
     }
+    rpc_client_set_message_max(c->client, MESSAGE_MAX);
     ask_version(c);
 }
 

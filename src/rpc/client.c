@@ -11,6 +11,7 @@ struct rpc_client {
     struct rpc_transport transport;
     void (*on_closed)(void *arg, int err, const struct diag *diag);
     void *arg;
+    size_t message_max;
     bool local;
     char authority[AUTHORITY_SIZE];
 };
@@ -31,6 +32,12 @@ struct rpc_pending {
 static struct rpc_pending *pending_of(struct rpc_exchange *x)
 {
     return CONTAINER_OF(x, struct rpc_pending, x);
+}
+
+static size_t message_max(const struct rpc_pending *p)
+{
+    return p->x.transport != NULL ? ((const struct rpc_client *)p->x.transport->owner)->message_max
+                                  : RPC_MESSAGE_MAX;
 }
 
 static void free_pending(struct rpc_pending *p)
@@ -117,7 +124,7 @@ static bool take_messages(struct rpc_pending *p)
 {
     struct slice body;
     int r;
-    while ((r = rpc_message_next(buf_slice(&p->x.in), RPC_MESSAGE_MAX, &body)) == 0) {
+    while ((r = rpc_message_next(buf_slice(&p->x.in), message_max(p), &body)) == 0) {
         ProtobufCMessage *reply;
         r = rpc_message_unpack(p->method->response, body, &reply);
         if (r < 0)
@@ -139,7 +146,7 @@ static void end_unary(struct rpc_pending *p)
 {
     struct slice body;
     ProtobufCMessage *reply = NULL;
-    int r = rpc_message_next(buf_slice(&p->x.in), RPC_MESSAGE_MAX, &body);
+    int r = rpc_message_next(buf_slice(&p->x.in), message_max(p), &body);
     if (r == 0 && body.len + RPC_PREFIX_SIZE != buf_len(&p->x.in))
         r = ERR_FORMAT;
     if (r == 0)
@@ -203,7 +210,7 @@ static void on_ready(struct rpc_exchange *x)
         if (!take_messages(p))
             return;
     } else {
-        int r = rpc_message_next(buf_slice(&x->in), RPC_MESSAGE_MAX, &body);
+        int r = rpc_message_next(buf_slice(&x->in), message_max(p), &body);
         if (r < 0 && r != ERR_AGAIN) {
             end_bad_message(p, r);
             return;
@@ -253,6 +260,7 @@ int rpc_client_new(struct stream *stream, struct loop *loop, const char *authori
         return ERR_NOMEM;
     client->on_closed = on_closed;
     client->arg = arg;
+    client->message_max = RPC_MESSAGE_MAX;
     client->local = authority == NULL;
     int r = str_copy(client->authority, sizeof(client->authority),
                      client->local ? "localhost" : authority);
@@ -281,6 +289,12 @@ void rpc_client_close(struct rpc_client *client)
 void rpc_client_set_keepalive(struct rpc_client *client, unsigned ms)
 {
     rpc_transport_set_keepalive(&client->transport, ms);
+}
+
+void rpc_client_set_message_max(struct rpc_client *client, size_t bytes)
+{
+    client->message_max = bytes;
+    rpc_transport_set_message_max(&client->transport, bytes);
 }
 
 /* A call. */

@@ -38,6 +38,9 @@ void rpc_client_close(struct rpc_client *client);
  * ERR_TIMEOUT (calls: UNAVAILABLE). 0: never, the default. Other people's servers may think less than 5 minutes rude. */
 void rpc_client_set_keepalive(struct rpc_client *client, unsigned ms);
 
+/* Of a reply, packed; the default is RPC_MESSAGE_MAX. Before the first call. */
+void rpc_client_set_message_max(struct rpc_client *client, size_t bytes);
+
 /* request is packed before this returns. timeout_ms 0: no deadline. ret_pending may be NULL; it is valid until the last
  * callback. ERR_CLOSED: the connection has ended or the server takes no more calls. ERR_TOOBIG, ERR_LIMIT, ERR_NOMEM.
  * on_reply is called only if this returns 0. */

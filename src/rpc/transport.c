@@ -513,6 +513,11 @@ void rpc_transport_set_keepalive(struct rpc_transport *t, unsigned ms)
     rpc_transport_expect_word(t);
 }
 
+void rpc_transport_set_message_max(struct rpc_transport *t, size_t bytes)
+{
+    t->body_max = bytes + RPC_PREFIX_SIZE + FEED_MAX;
+}
+
 void rpc_transport_expect_word(struct rpc_transport *t)
 {
     t->heard_at = clock_mono_ns();

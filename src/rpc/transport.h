@@ -119,6 +119,8 @@ void rpc_transport_close(struct rpc_transport *t);
 /* While exchanges are open and nothing has come for so long, a PING goes out; as long again without a word, and the connection is
  * lost with ERR_TIMEOUT. 0: never. */
 void rpc_transport_set_keepalive(struct rpc_transport *t, unsigned ms);
+/* Of what comes in; for the exchanges that begin after this. */
+void rpc_transport_set_message_max(struct rpc_transport *t, size_t bytes);
 /* Sends what nghttp2 has to say, unless a turn will. */
 void rpc_transport_flush(struct rpc_transport *t);
 /* GOAWAY with this code; lost() follows when the last exchange has ended. */

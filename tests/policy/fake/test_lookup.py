@@ -13,7 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
 from common import harness  # noqa: E402
-from common.process import Failed, wait_until  # noqa: E402
+from common.process import Failed, Skip, wait_until  # noqa: E402
 from runtime import CREATED, EXITED, NOT_READY, RUNNING, Fake, spec  # noqa: E402
 
 DRIVER = os.environ["RUNTIME_DRIVER"]
@@ -242,6 +242,14 @@ def large_and_odd_information_is_read(world):
     assert world.lookup("cc11") == PATH
 
 
+def a_list_of_many_megabytes_is_read(world):
+    fake = world.pod()
+    for number in range(60000):
+        fake.container(f"dd{number:062d}", "aa11", info="")
+    assert len(fake._listcontainers(None, None).SerializeToString()) > 4500000
+    assert world.lookup("cc11") == PATH
+
+
 def information_that_makes_no_sense_is_an_error(world):
     fake = world.pod()
     for text in ("{", "[]", "nonsense", '{"pid":"1"}', '{"pid":-1}', '{"pid":1.5}', '{"pid":99999999999}', '{"runtimeSpec":[]}',
@@ -265,7 +273,8 @@ def a_runtime_that_tells_no_network_is_an_error(world):
 def answers_that_are_no_messages_are_errors(world):
     fake = world.pod()
     for method in ("Version", "ListContainers", "ListPodSandbox", "ContainerStatus", "PodSandboxStatus"):
-        for answer, errors in ((b"\xff" * 100, ("INTERNAL",)), (b"", ("FORMAT", "NOTFOUND", "INTERNAL")), (b"\0" * 5000000, ("LIMIT", "INTERNAL"))):
+        for answer, errors in ((b"\xff" * 100, ("INTERNAL",)), (b"", ("FORMAT", "NOTFOUND", "INTERNAL")), (b"\0" * 5000000, ("INTERNAL",)),
+                               (b"\0" * 17000000, ("LIMIT",))):
             fake.before[method] = lambda answer=answer: answer
             text = world.lookup("aa1" if method == "ListPodSandbox" else "cc1")
             # An empty version is a version, and an empty list of what wasn't asked for is no harm.
@@ -323,6 +332,92 @@ def a_runtime_that_hangs_is_given_up_in_time(world):
     os.unlink(os.path.join(world.dir, "mute.sock"))
     assert 9 < took < 14, took
     assert all(text.startswith("TIMEOUT: ") and path in text for path, text in texts.items()), texts
+
+
+# ---- podman ----
+
+
+def podman(world, *outputs, exit_status=0, sleep=0):
+    """podman prints these, one at each call, the last of them ever after."""
+    if os.path.exists("/usr/bin/podman"):
+        raise Skip("this host has a podman of its own")
+    if not os.path.ismount("/usr/local/bin"):
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/usr/local/bin"], check=True)
+    for number, output in enumerate(outputs):
+        with open(os.path.join(world.dir, f"podman-{number}"), "w", encoding="utf-8") as file:
+            file.write(output)
+    with open("/usr/local/bin/podman", "w", encoding="ascii") as file:
+        file.write(f"""#!/bin/bash
+printf '%s\\n' "$@" >{world.dir}/arguments
+n=$(cat {world.dir}/count 2>/dev/null || echo 0); echo $((n + 1)) >{world.dir}/count
+[ "$n" -lt {len(outputs)} ] || n={len(outputs) - 1}
+cat {world.dir}/podman-$n; sleep {sleep}; exit {exit_status}
+""")
+    os.chmod("/usr/local/bin/podman", 0o755)
+
+    def clean():
+        os.unlink("/usr/local/bin/podman")
+        for name in os.listdir(world.dir):
+            os.unlink(os.path.join(world.dir, name))
+
+    world.closing.append(clean)
+
+
+def told(**more):
+    """podman's line."""
+    return json.dumps({"Id": "ab12", "Running": True, "Pid": 1, "Path": "/run/netns/netns-1", "Mode": "bridge", "Runtime": "runc", **more})
+
+
+def podmans_container_is_found(world):
+    podman(world, "WARN[0000] something odd\n" + told() + "\n")
+    assert world.lookup("web", "podman") == "/run/netns/netns-1"
+    with open(os.path.join(world.dir, "arguments"), encoding="ascii") as file:
+        words = file.read().split("\n")
+    assert words[:3] == ["container", "inspect", "--format"] and words[4:6] == ["--", "ab12"], words
+
+
+def podmans_container_without_a_path_is_named_by_its_process(world):
+    process, start = world.process("sleep", "1000")
+    podman(world, told(Path="", Pid=process.pid))
+    assert world.lookup("ab", "podman") == f"pid:{process.pid}@{start}"
+
+
+def what_podman_can_not_serve_is_refused_by_name(world):
+    for output, error, word in ((told(Running=False, Pid=0), "EXPIRED", "not running"), (told(Mode="host"), "DENIED", "host"),
+                                (told(Runtime="/usr/bin/kata-runtime"), "UNSUPPORTED", "Kata"), (told(Path="netns"), "FORMAT", "netns"),
+                                ("nothing", "FORMAT", "JSON"), ("{}", "FORMAT", "id"), (told(Pid="1"), "FORMAT", "process"),
+                                ("x" * 1000000 + "\n" + told(), "FORMAT", "JSON")):
+        podman(world, output)
+        world.refused("ab", error, word, runtime="podman")
+        world.end_test()
+
+
+def podmans_errors_are_told(world):
+    for output, error, word in (('Error: inspecting object: no such container ab', "NOTFOUND", "ab"),
+                                ('Error: more than one result for container id ab', "INVAL", "several"),
+                                ("Error: the store is broken", "IO", "the store is broken")):
+        podman(world, output, exit_status=125)
+        world.refused("ab", error, word, runtime="podman")
+        world.end_test()
+
+
+def podmans_container_that_was_restarted_meanwhile_is_refused(world):
+    podman(world, told(), told(Path="/run/netns/netns-2"))
+    world.refused("ab", "EXPIRED", "meanwhile", runtime="podman")
+
+
+def a_podman_that_hangs_is_killed(world):
+    podman(world, told(), sleep=1000)
+    began = time.monotonic()
+    world.refused("ab", "TIMEOUT", "podman", runtime="podman")
+    assert 9 < time.monotonic() - began < 14
+
+
+def without_podman_it_is_said_where_it_was_looked_for(world):
+    if os.path.exists("/usr/bin/podman"):
+        raise Skip("this host has a podman")
+    world.refused("ab", "NOTFOUND", "/usr/bin/podman", runtime="podman")
+    world.refused("--help", "INVAL", runtime="podman")
 
 
 # ---- watching ----
@@ -463,10 +558,13 @@ TESTS = [both_versions_of_the_interface_are_spoken, a_service_without_the_interf
          a_network_without_a_path_is_named_by_its_process, a_process_that_is_gone_is_told,
          a_container_whose_process_changes_meanwhile_is_refused, a_container_that_ends_meanwhile_is_refused,
          what_does_not_run_is_refused, the_hosts_network_is_refused_however_it_is_told,
-         containers_with_a_network_stack_of_their_own_are_refused_by_name, large_and_odd_information_is_read,
+         containers_with_a_network_stack_of_their_own_are_refused_by_name, large_and_odd_information_is_read, a_list_of_many_megabytes_is_read,
          information_that_makes_no_sense_is_an_error, a_runtime_that_tells_no_network_is_an_error,
          answers_that_are_no_messages_are_errors, errors_of_the_runtime_are_passed_on, something_else_that_listens_is_an_error,
-         a_runtime_that_hangs_is_given_up_in_time, a_container_is_told_when_an_event_says_so,
+         a_runtime_that_hangs_is_given_up_in_time, podmans_container_is_found,
+         podmans_container_without_a_path_is_named_by_its_process, what_podman_can_not_serve_is_refused_by_name, podmans_errors_are_told,
+         podmans_container_that_was_restarted_meanwhile_is_refused, a_podman_that_hangs_is_killed,
+         without_podman_it_is_said_where_it_was_looked_for, a_container_is_told_when_an_event_says_so,
          events_that_come_too_early_are_followed_up, a_storm_of_events_does_not_become_a_storm_of_lists,
          a_runtime_without_events_is_asked_again_and_again, a_stream_that_ends_is_begun_anew,
          a_runtime_that_goes_and_comes_is_followed, one_is_asked_for_alone,
