@@ -6,13 +6,14 @@ import os
 
 from lib.checks import ALL, TCP4, is_direct, is_proxied, of
 from lib.cni import ANNOTATIONS
-from lib.containerd import READY, ContainerWorld
+from lib.containerd import ContainerWorld
 from lib.cri import grpc
 from lib.policies import BOTH, policy
 from lib.world import NETWORK, Failed, main, wait_until
 
 RULES = "/run/stile-rules.json"
 ASKED = {"stile/proxy": "yes"}
+READY = 0  # a sandbox's state
 NET = {**NETWORK, "cniVersion": "1.0.0",
        "plugins": [*NETWORK["plugins"], {"type": "stile-cni", "file": RULES, "capabilities": {ANNOTATIONS: True}}]}
 

@@ -207,6 +207,7 @@ class ContainerWorld(World):
     def start_containerd(self):
         """Until its CRI answers."""
         self.daemon = self.start("containerd", "-c", "/etc/containerd/config.toml", "-l", "info")
+        self.kept.add(self.daemon)  # it is the next test's, too
         wait_until(lambda: os.path.exists(SOCKET) or self.daemon.popen.poll() is not None, "containerd's socket", 20)
         self.cri = self.cri or Cri(SOCKET)
         try:

@@ -191,6 +191,7 @@ class World:
 
     def __init__(self, *tree_names):
         self.processes, self.plain, self.counter, self.marks = [], [], 0, {}
+        self.kept = set()
         self._own_mounts(tree_names)
         self._group = ""
         self.check("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.accept_dad=0",
