@@ -92,7 +92,7 @@ int pipe_connect_start(struct loop *loop, const char *path, unsigned timeout_ms,
     CLEANUP(mem_freep) struct pipe_connect *c = NEW(struct pipe_connect);
     if (c == NULL)
         return ERR_NOMEM;
-    uv_pipe_t *pipe;
+    uv_pipe_t *pipe = NULL;
     int r = str_copy(c->path, sizeof(c->path), path);
     if (r == 0)
         r = pipe_stream_new(loop, &pipe, &c->stream);

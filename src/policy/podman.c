@@ -81,7 +81,7 @@ static int check(const struct podman_info *i, struct diag *d)
 
 int podman_network(const char *container, char ret[ENDPOINT_NAME_SIZE], struct diag *d)
 {
-    struct podman_info i, again;
+    struct podman_info i = {.pid = 0}, again = {.pid = 0};
     char name[ENDPOINT_NAME_SIZE];
     int r = inspect(container, &i, d);
     if (r == 0)

@@ -87,7 +87,8 @@ static void a_place(struct slice bytes)
 {
     char endpoint[512], path[PIPE_PATH_SIZE];
     size_t len = bytes.len < sizeof(endpoint) ? bytes.len : sizeof(endpoint) - 1;
-    memcpy(endpoint, bytes.data, len);
+    if (len > 0)
+        memcpy(endpoint, bytes.data, len);
     endpoint[len] = '\0';
     if (cri_place_path(endpoint, path, NULL) == 0)
         check_text(path, sizeof(path));
