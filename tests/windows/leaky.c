@@ -14,8 +14,8 @@ int main(int argc, char **argv)
     struct hns_endpoint_handle *forgotten = NULL;
     const struct hns_library *library = NULL;
     wchar_t *answer = NULL;
-    if (argc != 2 || guid_parse(argv[1], &id, &d) < 0 || hns_endpoint_open(&id, &forgotten, &d) < 0 ||
-        hns_library(&library, &d) < 0) {
+    if (argc != 2 || guid_parse(argv[1], &id, &d) < 0 ||
+        hns_endpoint_open(&id, &forgotten, &d) < 0 || hns_library(&library, &d) < 0) {
         fprintf(stderr, "%s\n", d.text);
         return 1;
     }
