@@ -86,7 +86,7 @@ fuzz: ## every fuzz harness for SECONDS_EACH (default 600)
 	@scripts/bootstrap.sh build lint
 	@scripts/fuzz.sh $(BUILD_FUZZ) $(or $(SECONDS_EACH),600)
 
-windows-check: ## cross-build the portable modules with mingw-w64, run their unit and replay suites under wine
+windows-check: ## cross-build the portable modules and stile.exe with mingw-w64, test them under wine
 	@scripts/bootstrap.sh build windows
 	@scripts/windows-check.sh $(BUILD_WIN)
 
