@@ -64,13 +64,27 @@ static struct slice trim(struct slice s)
     return s;
 }
 
+/* `nft -a` says the number of each thing behind it. */
+static struct slice without_handle(struct slice line)
+{
+    static const char mark[] = " # handle ";
+    size_t len = line.len;
+
+    while (len > 0 && line.data[len - 1] >= '0' && line.data[len - 1] <= '9')
+        len--;
+    if (len == line.len || len < strlen(mark) ||
+        memcmp(line.data + len - strlen(mark), mark, strlen(mark)) != 0)
+        return line;
+    return slice_first(line, len - strlen(mark));
+}
+
 /* The next line that isn't empty, trimmed; false at the end. */
 static bool next_line(struct slice *text, struct slice *ret)
 {
     while (text->len > 0) {
         const uint8_t *end = memchr(text->data, '\n', text->len);
         size_t len = end != NULL ? (size_t)(end - text->data) : text->len;
-        *ret = trim(slice_first(*text, len));
+        *ret = without_handle(trim(slice_first(*text, len)));
         *text = slice_from(*text, len + 1);
         if (ret->len > 0)
             return true;
