@@ -157,7 +157,12 @@ static int fill_sandbox(struct cri_object *o, const Cri__PodSandboxStatusRespons
     r = copy_pairs(&o->labels, s->labels, s->n_labels);
     if (r == 0)
         r = copy_pairs(&o->annotations, s->annotations, s->n_annotations);
-    return r < 0 ? r : take_info(o, m->info, m->n_info, d);
+    if (r == 0)
+        r = take_info(o, m->info, m->n_info, d);
+    if (r == 0 && o->info.runtime_type[0] == '\0') /* CRI-O tells it only so */
+        (void)str_format(o->info.runtime_type, sizeof(o->info.runtime_type), "%s",
+                         s->runtime_handler);
+    return r;
 }
 
 int cri_object_of_sandbox(struct cri_object *o, const Cri__PodSandboxStatusResponse *status,

@@ -20,9 +20,12 @@ struct lookup_result {
     char names[LOOKUP_ENDPOINTS_MAX][ENDPOINT_NAME_SIZE];
 };
 
-/* container: a full id, or a beginning of one that only one container has (also a sandbox's). Blocks, with a loop of its own, at most
- * LOOKUP_TIMEOUT_MS. ERR_NOTFOUND (no such container, no runtime: the text says which and where was looked), ERR_TIMEOUT, ERR_PERM,
- * ERR_INVAL (the beginning of several), ERR_EXPIRED (it is not running), ERR_UNSUPPORTED (a Hyper-V container). */
+/* container: a full id, or a beginning of one that only one container has (also a sandbox's; podman: also a name). Blocks, with a loop of
+ * its own, at most LOOKUP_TIMEOUT_MS (podman: twice that). Thread-safe. What was found is asked for again at the end, so that a container
+ * that was restarted meanwhile isn't taken for another's process. ERR_NOTFOUND (no such container, no runtime: the text says which and where
+ * was looked), ERR_TIMEOUT, ERR_PERM, ERR_INVAL (the beginning of several; no id), ERR_EXPIRED (it is not running), ERR_DENIED, ERR_UNSUPPORTED (a
+ * Hyper-V container; Linux: one with a network stack of its own, as in Kata Containers and gVisor, on which rules in its namespace have no
+ * effect), ERR_FORMAT (the runtime's answer makes no sense). */
 int lookup_container(const char *runtime, const char *container, struct lookup_result *ret,
                      struct diag *d);
 

@@ -439,7 +439,7 @@ static int start_asked(struct runtime *r, const char *id, struct asked *a)
 {
     const struct runtime_item *item = runtime_items_find(&r->items, id);
     bool sandbox = item != NULL && item->sandbox;
-    if (r->cri == NULL)
+    if (r->cri == NULL || cri_name(r->cri)[0] == '\0')
         return ERR_CLOSED;
     return look_start(r->cri, id, sandbox ? LOOK_SANDBOX : LOOK_EITHER,
                       item != NULL && !sandbox ? item->sandbox_id : "", CALL_MS, on_asked, a,

@@ -230,6 +230,10 @@ def containers_with_a_network_stack_of_their_own_are_refused_by_name(world):
     for kind, word in (("io.containerd.kata.v2", "Kata"), ("io.containerd.runsc.v1", "gVisor"), ("aws.firecracker", "Firecracker")):
         fake.container("cc11", "aa11", path="/proc/1/ns/net", kind=kind)
         world.refused("cc11", "UNSUPPORTED", word, "no effect")
+    fake.container("cc11", "aa11", path="/proc/1/ns/net")
+    assert world.lookup("cc11") == PATH
+    fake.sandboxes["aa11"].status.runtime_handler = "kata-qemu"
+    world.refused("cc11", "UNSUPPORTED", "Kata")
 
 
 def large_and_odd_information_is_read(world):
