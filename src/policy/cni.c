@@ -1,8 +1,13 @@
 #include "policy/cni.h"
 
+#include <uv.h>
+
 #include "base/mem.h"
 #include "base/str.h"
 #include "policy/endpoint.h"
+
+#define LOOPBACK_MS      2000
+#define LOOPBACK_STEP_MS 50
 
 static int fail(struct cni_request *r, enum cni_code code, const char *msg, int err)
 {
@@ -67,17 +72,28 @@ static int open_endpoint(struct cni_request *r, struct endpoint **ret, struct di
     return err < 0 ? fail(r, CNI_CODE_POLICY, "The container's network can't be opened", err) : 0;
 }
 
+/* Policies of UDP need the loopback interface up. Runtimes bring it up by another plugin, some at the same time. */
+static int apply(struct endpoint *e, const struct l4_policies *wanted, struct diag *d)
+{
+    for (unsigned waited_ms = 0;; waited_ms += LOOPBACK_STEP_MS) {
+        struct endpoint_change change;
+        endpoint_change_init(&change);
+        int err = endpoint_apply(e, wanted, &change, d);
+        endpoint_change_release(&change);
+        if (err != ERR_UNREACHABLE || waited_ms >= LOOPBACK_MS)
+            return err;
+        uv_sleep(LOOPBACK_STEP_MS);
+    }
+}
+
 static int add(struct cni_request *r, struct diag *d)
 {
     const struct l4_policies *wanted = wanted_policies(r);
     CLEANUP(endpoint_closep) struct endpoint *e = NULL;
-    struct endpoint_change change;
     int err = wanted != NULL ? open_endpoint(r, &e, d) : 0;
     if (err < 0 || wanted == NULL)
         return err;
-    endpoint_change_init(&change);
-    err = endpoint_apply(e, wanted, &change, d);
-    endpoint_change_release(&change);
+    err = apply(e, wanted, d);
     return err < 0 ? fail(r, CNI_CODE_POLICY, "The policies can't be applied", err) : 0;
 }
 

@@ -137,6 +137,19 @@ def annotations_and_the_pods_name_choose_the_rule(world):
         network.delete(pod.path)
 
 
+def it_waits_for_a_loopback_interface_that_another_plugin_brings_up(world):
+    pod = world.namespace()
+    network = chain(world, BRIDGE, ours())
+    pod.check("ip", "link", "set", "lo", "down")
+    fails(100, "loopback", network.add, pod.path)
+    network.delete(pod.path)
+    pod.check("ip", "link", "set", "lo", "down")
+    pod.start("sh", "-c", "sleep 0.4; ip link set lo up")
+    network.add(pod.path)
+    network.check(pod.path)
+    network.delete(pod.path)
+
+
 def rules_that_ask_for_what_no_plugin_is_told_are_refused(world):
     pod = world.namespace()
     fails(7, "label app", chain(world, LOOPBACK, ours(rules=[{"Labels": {"app": "x"}, "Policies": []}])).add, pod.path)
@@ -240,6 +253,7 @@ TESTS = [
     loopback_and_other_plugins_before_and_after_go_with_us_too,
     what_runs_in_the_namespace_goes_through_the_proxy,
     annotations_and_the_pods_name_choose_the_rule,
+    it_waits_for_a_loopback_interface_that_another_plugin_brings_up,
     rules_that_ask_for_what_no_plugin_is_told_are_refused,
     rules_come_from_a_file_that_nobody_else_may_write,
     check_finds_what_somebody_changed,

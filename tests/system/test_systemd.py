@@ -13,6 +13,7 @@ from common.process import alive, wait_until
 
 WEB = "http://web.a.stile.test/"
 WORD = "stile"
+POLICY_UNIT = "stile-policy-watch.service"
 # What systemd-analyze finds open to a broker that is taken over, of 10.
 EXPOSURE = 3.2
 ENGINE_UIDS = range(61120, 61184)
@@ -181,9 +182,58 @@ def exposure_is_no_more_than_it_was(lan):
     assert found <= EXPOSURE, out
 
 
+RULES = """{"Rules": [{"Labels": {"app": "web"}, "Policies": [{"Type": "L4WFPPROXY", "Settings": {"OutboundProxyPort": "8000",
+"UserID": "1337", "FilterTuple": {"Protocols": "6,17"}}}]}]}"""
+# The same hardening, for one change instead of a watch.
+APPLY = """[Service]
+Type=oneshot
+Restart=no
+ExecStart=
+ExecStart={stile} policy apply /run/netns/blue --outbound-port 8000 --protocol tcp,udp --uid 1337
+"""
+POLICY_EXPOSURE = 4.5
+
+
+def the_policy_watch_serves_under_its_hardening(lan):
+    host = lan.host(systemd=True)
+    host.write("/etc/stile/policies.json", RULES)
+    host.check("systemctl", "start", POLICY_UNIT)
+
+    def messages():
+        return [e["MESSAGE"] for e in journal(host, "-u", POLICY_UNIT, "SYSLOG_IDENTIFIER=stile")]
+    wait_until(lambda: any("No container runtime" in m for m in messages()), "it looks for a runtime", 10)
+    host.write("/etc/stile/policies.json", "[")
+    host.check("systemctl", "reload", POLICY_UNIT)
+    wait_until(lambda: any("rules of before" in m and "line 1" in m for m in messages()), "it has read the wrong rules", 10)
+    assert show(host, POLICY_UNIT, "ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
+    host.command("systemctl", "restart", POLICY_UNIT)
+    wait_until(lambda: show(host, POLICY_UNIT, "ActiveState")["ActiveState"] == "failed", "the unit has failed", 5)
+    assert show(host, POLICY_UNIT, "NRestarts", "ExecMainStatus") == {"NRestarts": "0", "ExecMainStatus": "78"}
+
+
+def policies_can_be_applied_under_the_hardening_of_their_unit(lan):
+    host = lan.host(systemd=True)
+    host.write("/etc/stile/policies.json", RULES)
+    host.check("ip", "netns", "add", "blue")
+    host.check("ip", "-n", "blue", "link", "set", "lo", "up")
+    stile = show(host, POLICY_UNIT, "ExecStart")["ExecStart"].split("path=")[1].split()[0]
+    host.write(f"/etc/systemd/system/{POLICY_UNIT}.d/test.conf", APPLY.format(stile=stile))
+    host.check("systemctl", "daemon-reload")
+    started = host.command("systemctl", "start", POLICY_UNIT)
+    assert started.status == 0, journal(host, "-u", POLICY_UNIT)
+    ruleset = host.check("ip", "netns", "exec", "blue", "nft", "list", "ruleset")
+    assert "stile_policy" in ruleset and "8000" in ruleset, ruleset
+    assert "57110" in host.check("ip", "-n", "blue", "rule")
+    out = host.check("systemd-analyze", "security", "--no-pager", POLICY_UNIT)
+    found = float(re.search(r"Overall exposure level for .*: ([0-9.]+) ", out).group(1))
+    print(f"# systemd-analyze security: {found} (at most {POLICY_EXPOSURE})")
+    assert found <= POLICY_EXPOSURE, out
+
+
 if __name__ == "__main__":
     main(__file__, the_unit_serves_under_its_hardening, each_back_end_works_under_the_hardening,
          stopped_it_restores_the_host_and_started_the_session_comes_back,
          killed_it_is_started_again_and_the_session_comes_back, killed_with_its_engines_and_agents_it_restores_the_host,
          a_wrong_policy_fails_the_unit_and_the_journal_says_where, what_was_left_is_put_back_by_a_broker_that_cant_serve,
-         exposure_is_no_more_than_it_was, clusters=("a",), prepare=lambda lan: lan.start_nginx(WORD))
+         exposure_is_no_more_than_it_was, the_policy_watch_serves_under_its_hardening,
+         policies_can_be_applied_under_the_hardening_of_their_unit, clusters=("a",), prepare=lambda lan: lan.start_nginx(WORD))

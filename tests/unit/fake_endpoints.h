@@ -16,6 +16,7 @@ struct endpoint {
     bool blocked;
     bool drifted;                           /* what carries them isn't as it should be */
     int fail_open, fail_change, fail_block; /* ERR_*, 0: not */
+    unsigned no_loopback;                   /* changes that fail for the want of it */
     unsigned opened, closed, written, blocks;
 };
 
@@ -88,6 +89,10 @@ static int fake_change(struct endpoint *e, const struct l4_policies *wanted,
                        struct endpoint_change *c, struct diag *d)
 {
     bool same = l4_policies_eq(&e->policies, wanted);
+    if (e->no_loopback > 0) {
+        e->no_loopback--;
+        return diag_set(d, ERR_UNREACHABLE, 0, "the loopback interface is down");
+    }
     if (e->fail_change != 0)
         return diag_set(d, e->fail_change, 0, "%s can't be changed", e->name);
     c->added = same ? 0 : wanted->count;

@@ -109,6 +109,16 @@ static void add_applies_and_passes_the_result_on_as_it_was(UNUSED void **state)
     json_decref(o.out);
 }
 
+static void add_waits_for_the_loopback_interface_and_not_for_ever(UNUSED void **state)
+{
+    fake_endpoint(NETNS)->no_loopback = 3;
+    succeeds("ADD", CONF("1.0.0", EVERY("8000") "," PREV));
+    assert_int_equal(fake_endpoint(NETNS)->written, 1);
+    fake_endpoint(NETNS)->no_loopback = 1000;
+    is_error(call("ADD", CONF("1.0.0", EVERY("8001") "," PREV)), 100, "loopback");
+    assert_true(fake_endpoint(NETNS)->no_loopback > 900);
+}
+
 static void add_without_a_rule_touches_nothing(UNUSED void **state)
 {
     succeeds("ADD", CONF("1.0.0", "\"rules\":[]," PREV));
@@ -234,6 +244,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(version_tells_what_is_known),
         TEST(add_applies_and_passes_the_result_on_as_it_was),
+        TEST(add_waits_for_the_loopback_interface_and_not_for_ever),
         TEST(add_without_a_rule_touches_nothing),
         TEST(rules_look_at_annotations_and_at_the_pod),
         TEST(a_failure_of_any_kind_fails_add),
