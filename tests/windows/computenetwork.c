@@ -184,6 +184,17 @@ static HRESULT carry_out(const struct object *o, const json_t *request, wchar_t 
     return hr;
 }
 
+/* HNS is one for all threads and processes. */
+static HRESULT carry_out_alone(const struct object *o, const json_t *request, wchar_t **record)
+{
+    HANDLE mutex = CreateMutexA(NULL, FALSE, "stile-hns-double");
+    (void)WaitForSingleObject(mutex, INFINITE);
+    HRESULT hr = carry_out(o, request, record);
+    (void)ReleaseMutex(mutex);
+    (void)CloseHandle(mutex);
+    return hr;
+}
+
 HRESULT WINAPI HcnModifyEndpoint(void *handle, const wchar_t *settings, wchar_t **record)
 {
     HRESULT hr = S_OK;
@@ -192,7 +203,7 @@ HRESULT WINAPI HcnModifyEndpoint(void *handle, const wchar_t *settings, wchar_t 
     const char *wrong = request != NULL ? double_check_request(request) : "it is not JSON";
     if (!double_fails("HcnModifyEndpoint", text != NULL ? text : "", record, &hr)) {
         hr = wrong != NULL ? double_error(DOUBLE_INVALID_POLICY, wrong, record)
-                           : carry_out(handle, request, record);
+                           : carry_out_alone(handle, request, record);
     }
     json_decref(request);
     mem_free(text);

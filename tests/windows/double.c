@@ -16,14 +16,26 @@
 
 #define ANSWERS_MAX 256
 
+static SRWLOCK lock = SRWLOCK_INIT; /* of all that follows, here and below */
 static void *answers[ANSWERS_MAX];
 static size_t answer_count;
 
 static void forget(const void *p)
 {
+    AcquireSRWLockExclusive(&lock);
     for (size_t i = 0; p != NULL && i < answer_count; i++)
         if (answers[i] == p)
             answers[i--] = answers[--answer_count];
+    ReleaseSRWLockExclusive(&lock);
+}
+
+static void remember(void *p)
+{
+    AcquireSRWLockExclusive(&lock);
+    if (answer_count == ANSWERS_MAX)
+        ExitProcess(90);
+    answers[answer_count++] = p;
+    ReleaseSRWLockExclusive(&lock);
 }
 
 /* COM's allocator tells of every piece of memory that it is given back. */
@@ -113,16 +125,15 @@ static IMallocSpy spy = {&spy_table};
 /* At the first answer: before, the process may not have COM's allocator yet. */
 wchar_t *double_answer(const char *text)
 {
-    static bool spying;
-    if (!spying && CoRegisterMallocSpy(&spy) != S_OK)
+    static LONG spying;
+    if (InterlockedExchange(&spying, 1) == 0 && CoRegisterMallocSpy(&spy) != S_OK)
         double_log("no spy: answers that are never freed would not be noticed");
-    spying = true;
     int size = MultiByteToWideChar(CP_UTF8, 0, text, -1, NULL, 0);
     wchar_t *out = CoTaskMemAlloc((size_t)size * sizeof(wchar_t));
-    if (out == NULL || answer_count == ANSWERS_MAX)
+    if (out == NULL)
         ExitProcess(90);
     (void)MultiByteToWideChar(CP_UTF8, 0, text, -1, out, size);
-    answers[answer_count++] = out;
+    remember(out);
     return out;
 }
 
@@ -182,13 +193,16 @@ static unsigned count_call(const char *function)
 {
     static const char *names[FUNCTIONS_MAX];
     static unsigned counts[FUNCTIONS_MAX];
-    for (size_t i = 0; i < FUNCTIONS_MAX; i++) {
+    unsigned count = 0;
+    AcquireSRWLockExclusive(&lock);
+    for (size_t i = 0; count == 0 && i < FUNCTIONS_MAX; i++) {
         if (names[i] == NULL)
             names[i] = function;
         if (str_eq(names[i], function))
-            return ++counts[i];
+            count = ++counts[i];
     }
-    return 0;
+    ReleaseSRWLockExclusive(&lock);
+    return count;
 }
 
 HRESULT double_error(uint32_t code, const char *text, wchar_t **record)
