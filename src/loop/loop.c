@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define HEADROOM ((size_t)64 * 1024) /* a table of 8190 descriptors */
+
 /* ---- errors ---- */
 
 int loop_err(int uv_code)
@@ -131,6 +133,14 @@ static void free_memory(struct loop *loop)
     mem_free(STEAL(loop->stage));
 }
 
+int loop_headroom(void)
+{
+    void *probe = mem_alloc(HEADROOM);
+
+    mem_free(probe);
+    return probe != NULL ? 0 : ERR_NOMEM;
+}
+
 int loop_init(struct loop *loop)
 {
     *loop = (struct loop){.scratch_size = LOOP_SCRATCH_SIZE};
@@ -142,7 +152,9 @@ int loop_init(struct loop *loop)
         free_memory(loop);
         return ERR_NOMEM;
     }
-    int r = loop_err(uv_loop_init(&loop->uv));
+    int r = loop_headroom();
+    if (r == 0)
+        r = loop_err(uv_loop_init(&loop->uv));
     if (r < 0) {
         free_memory(loop);
         return r;

@@ -32,6 +32,9 @@ struct loop {
 };
 
 int loop_init(struct loop *loop);
+/* libuv ends the process when there is no memory for its table of descriptors: whoever has it open one where memory may be short asks
+ * for that much before. ERR_NOMEM. Another thread may still take the last of it in between. */
+int loop_headroom(void);
 /* Runs until loop_stop, or until nothing is left that could happen. */
 int loop_run(struct loop *loop);
 /* One turn: what is ready, after waiting for something if `wait`. For tests and for draining. */

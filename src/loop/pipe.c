@@ -95,6 +95,8 @@ int pipe_connect_start(struct loop *loop, const char *path, unsigned timeout_ms,
     uv_pipe_t *pipe = NULL;
     int r = str_copy(c->path, sizeof(c->path), path);
     if (r == 0)
+        r = loop_headroom();
+    if (r == 0)
         r = pipe_stream_new(loop, &pipe, &c->stream);
     if (r < 0)
         return r;

@@ -68,10 +68,10 @@ class Installed:
     def flags(self, *options):
         return run("pkg-config", *options, "libstile-policy", env=self.env).split()
 
-    def build(self, source, out):
+    def build(self, source, out, *more):
         sanitizers = ["-fsanitize=address,undefined"] if os.environ.get("SANITIZED") else []
         run("cc", "-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", source, "-o", out, *self.flags("--cflags", "--libs"),
-            *sanitizers, f"-Wl,-rpath,{self.folder}")
+            *more, *sanitizers, f"-Wl,-rpath,{self.folder}")
 
 
 def it_exports_what_the_header_declares(it):
@@ -180,6 +180,17 @@ def the_example_finds_adds_lists_and_clears(it):
             raise Failed(f"{done.returncode}: {done.stdout}{done.stderr}")
         equal("errors", *({f"{n} {line}" for n, line in enumerate(lines)}
                           for lines in ([line.split()[-1] for line in done.stderr.splitlines()], ERRORS)))
+
+
+def with_less_and_less_memory_it_says_so_and_lives(it):
+    if os.environ.get("SANITIZED"):
+        return  # its allocator is the sanitizer's
+    with tempfile.TemporaryDirectory() as folder:
+        program = os.path.join(folder, "little_memory")
+        it.build(os.path.join(SOURCE, "tests/library/little_memory.c"), program, "-D_GNU_SOURCE", "-lpthread")
+        words = run(program, os.path.join(folder, "runtime.sock")).split()
+        if int(words[0]) < 100:
+            raise Failed(" ".join(words))
 
 
 def main():
