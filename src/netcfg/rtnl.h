@@ -25,7 +25,7 @@ struct rtnl;
 /* Of the calling process's namespace. */
 int rtnl_open(struct rtnl **ret, struct diag *d);
 /* Of the namespace in which this NETLINK_ROUTE socket was made; it is r's from here on, and closed if this fails. */
-int rtnl_open_on(int socket, struct rtnl **ret, struct diag *d);
+int rtnl_open_on(int fd, struct rtnl **ret, struct diag *d);
 void rtnl_close(struct rtnl *r); /* NULL does nothing */
 /* The netlink port: notifications of what was changed through r carry it as nlmsg_pid. */
 uint32_t rtnl_port(const struct rtnl *r);

@@ -170,7 +170,9 @@ static int want_fewer(const struct endpoint_state *s, const struct l4_policies *
     CLEANUP(mem_freep) bool *goes = mem_array(s->policies.count + 1, sizeof(bool));
     size_t at;
 
-    int err = goes == NULL ? no_memory(d) : endpoint_state_check(s, d);
+    if (goes == NULL)
+        return no_memory(d);
+    int err = endpoint_state_check(s, d);
     for (size_t i = 0; i < given->count && err == 0; i++)
         if (l4_policies_find(&s->policies, &given->items[i], &at))
             goes[at] = true;

@@ -162,8 +162,8 @@ static int open_network_of(int dir, int pid, uint64_t start, int *ret_fd, struct
 
 static int open_process(const char *text, int *ret_fd, struct diag *d)
 {
-    int pid;
-    uint64_t wanted, start;
+    int pid = 0;
+    uint64_t wanted = 0, start = 0;
     CLEANUP(close_fd) int root = -1;
     CLEANUP(close_fd) int dir = -1;
 
@@ -184,7 +184,7 @@ static int open_process(const char *text, int *ret_fd, struct diag *d)
 
 int namespace_name_of_pid(int pid, char *ret, size_t size, struct diag *d)
 {
-    uint64_t start;
+    uint64_t start = 0;
     CLEANUP(close_fd) int root = -1;
     CLEANUP(close_fd) int dir = -1;
 

@@ -138,7 +138,7 @@ static bool is_older(const char *version, const char *than)
 
 int nft_check(struct diag *d)
 {
-    char version[NFT_VERSION_SIZE];
+    char version[NFT_VERSION_SIZE] = "";
 
     int err = nft_version(version, d);
     if (err < 0)

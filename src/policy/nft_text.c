@@ -5,7 +5,7 @@
 
 enum { PIECE_MAX = 1024 }; /* long lists are put piece by piece */
 
-static void put_v(struct nft_text *t, const char *fmt, va_list args)
+PRINTF_LIKE(2, 0) static void put_v(struct nft_text *t, const char *fmt, va_list args)
 {
     char line[PIECE_MAX];
 

@@ -33,6 +33,7 @@ static inline int command_in(int netns_fd, const char *words, char *out)
     for (char *word = strtok_r(copy, " ", &save); word != NULL && count < IP_ARGS_MAX;
          word = strtok_r(NULL, " ", &save))
         argv[count++] = word;
+    assert_true(count > 0 && argv[0] != NULL);
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     pid_t pid = fork();
     assert_true(pid >= 0);

@@ -1,6 +1,7 @@
 /* Endpoints with the kernel's own nftables: what is there before and after, whoever else changes it meanwhile. */
 #include "policy_network.h"
 
+#include <poll.h>
 #include <sys/resource.h>
 
 #include "base/clock.h"
@@ -226,45 +227,81 @@ static void a_dry_run_changes_nothing_and_says_what_it_would(void **state UNUSED
     expect_as_before();
 }
 
-/* `nft monitor` and `ip monitor` while `fn` runs: what they saw but for the marks that show that they were listening. */
-static void watch_while(void (*fn)(void), const char *words, const char *mark_on,
-                        const char *mark_off, const char *mark, char *seen)
+/* A program that tells of changes in the container, and two commands that make one to see that it does. */
+struct monitor {
+    const char *words, *mark_on, *mark_off, *mark;
+    pid_t pid;
+    int fd;
+    char seen[COMMAND_OUTPUT];
+};
+
+static void start_monitor(struct monitor *m)
 {
-    char *argv[8] = {NULL}, copy[128], *save;
-    size_t count = 0, len = 0;
+    char copy[128], *save;
     int fds[2];
 
-    (void)snprintf(copy, sizeof(copy), "%s", words);
-    for (char *w = strtok_r(copy, " ", &save); w != NULL && count < 7;
-         w = strtok_r(NULL, " ", &save))
-        argv[count++] = w;
-    assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)dup2(fds[1], 1);
-        if (setns(container.netns_fd, CLONE_NEWNET) == 0)
+    (void)snprintf(copy, sizeof(copy), "%s", m->words);
+    char *argv[] = {strtok_r(copy, " ", &save), strtok_r(NULL, " ", &save),
+                    strtok_r(NULL, " ", &save), NULL};
+    assert_non_null(argv[0]);
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    m->pid = fork();
+    if (m->pid == 0) {
+        (void)dup2(fds[1], STDOUT_FILENO);
+        if (argv[0] != NULL && setns(container.netns_fd, CLONE_NEWNET) == 0)
             (void)execvp(argv[0], argv);
         _exit(127);
     }
-    for (int i = 0; i < 100 && (len == 0 || strstr(seen, mark) == NULL); i++) {
-        in_container(mark_on);
-        in_container(mark_off);
-        (void)usleep(20000);
-        ssize_t n = read(fds[0], seen + len, COMMAND_OUTPUT - 1 - len);
-        len += n > 0 ? (size_t)n : 0;
-        seen[len] = '\0';
-    }
-    assert_non_null(strstr(seen, mark));
-    (void)usleep(100000);
-    (void)!read(fds[0], seen, COMMAND_OUTPUT - 1);
-    fn();
-    (void)usleep(200000);
-    ssize_t n = read(fds[0], seen, COMMAND_OUTPUT - 1);
-    seen[n > 0 ? n : 0] = '\0';
-    (void)kill(pid, SIGKILL);
-    (void)waitpid(pid, NULL, 0);
-    (void)close(fds[0]);
     (void)close(fds[1]);
+    m->fd = fds[0];
+}
+
+/* Reads on until a text is there or nothing comes for this long. */
+static bool hear(struct monitor *m, const char *text, int quiet_ms)
+{
+    struct pollfd p = {.fd = m->fd, .events = POLLIN};
+    size_t len = strlen(m->seen);
+
+    while (strstr(m->seen, text) == NULL && poll(&p, 1, quiet_ms) == 1) {
+        ssize_t n = read(m->fd, m->seen + len, sizeof(m->seen) - 1 - len);
+        assert_true(n > 0);
+        len += (size_t)n;
+        m->seen[len] = '\0';
+    }
+    return strstr(m->seen, text) != NULL;
+}
+
+static void make_mark(const struct monitor *m)
+{
+    in_container(m->mark_on);
+    in_container(m->mark_off);
+}
+
+/* What was seen while `fn` ran. */
+static const char *watch_while(void (*fn)(void), struct monitor *m)
+{
+    bool heard = false;
+
+    m->seen[0] = '\0';
+    start_monitor(m);
+    for (int i = 0; i < 100 && !heard; i++) {
+        make_mark(m);
+        heard = hear(m, m->mark, 50);
+    }
+    assert_true(heard);
+    (void)hear(m, "never said", 300);
+    m->seen[0] = '\0';
+    fn();
+    make_mark(m);
+    assert_true(hear(m, m->mark, 10000));
+    (void)kill(m->pid, SIGKILL);
+    (void)waitpid(m->pid, NULL, 0);
+    (void)close(m->fd);
+    char *end = strstr(m->seen, m->mark);
+    while (end > m->seen && end[-1] != '\n')
+        end--;
+    *end = '\0';
+    return m->seen;
 }
 
 static void apply_again(void)
@@ -283,22 +320,21 @@ static void apply_other(void)
 
 static void what_is_right_is_not_touched(void **state UNUSED)
 {
-    static char seen[COMMAND_OUTPUT];
-    static const char *const nft[] = {"nft monitor", "nft add table ip listening",
-                                      "nft delete table ip listening", "listening"};
-    static const char *const ip[] = {"ip monitor rule route", "ip rule add priority 77 lookup 77",
-                                     "ip rule del priority 77", "77:"};
+    static struct monitor nft = {.words = "nft monitor",
+                                 .mark_on = "nft add table ip listening",
+                                 .mark_off = "nft delete table ip listening",
+                                 .mark = "listening"};
+    static struct monitor ip = {.words = "ip monitor rule",
+                                .mark_on = "ip rule add priority 77 lookup 77",
+                                .mark_off = "ip rule del priority 77",
+                                .mark = "77:"};
 
     must(endpoint_apply, "[" TCP_POLICY "," UDP_POLICY "," IN_POLICY "]");
-    watch_while(apply_again, nft[0], nft[1], nft[2], nft[3], seen);
-    assert_string_equal(seen, "");
-    watch_while(apply_again, ip[0], ip[1], ip[2], ip[3], seen);
-    assert_string_equal(seen, "");
-    watch_while(apply_other, nft[0], nft[1], nft[2], nft[3], seen);
-    assert_non_null(strstr(seen, "stile_policy"));
+    assert_string_equal(watch_while(apply_again, &nft), "");
+    assert_string_equal(watch_while(apply_again, &ip), "");
+    assert_non_null(strstr(watch_while(apply_other, &nft), "stile_policy"));
     must(endpoint_apply, "[" TCP_POLICY "," UDP_POLICY "," IN_POLICY "]");
-    watch_while(apply_other, ip[0], ip[1], ip[2], ip[3], seen);
-    assert_non_null(strstr(seen, "5711"));
+    assert_non_null(strstr(watch_while(apply_other, &ip), "5711"));
 }
 
 /* ---- Drift ---- */
@@ -347,7 +383,7 @@ static void a_deleted_rule_is_mended(void **state UNUSED)
 {
     static char out[COMMAND_OUTPUT];
     char words[128];
-    unsigned handles[256];
+    unsigned handles[256] = {0};
     size_t count = 0;
 
     must(endpoint_apply, "[" TCP_POLICY "," UDP_POLICY "]");

@@ -87,7 +87,7 @@ static int pretend(char **argv, char **environment)
         (void)alarm(1);
         return pause();
     case 'c':
-        return raise(SIGSEGV);
+        return raise(SIGKILL);
     case 'o':
         return flood(STDOUT_FILENO);
     case 'e':
@@ -393,7 +393,7 @@ static void each_failure_has_its_words(void **state UNUSED)
         const char *mode, *words;
         int err;
     } cases[] = {{"a", "did not end within", ERR_TIMEOUT},
-                 {"c", "signal 11", ERR_IO},
+                 {"c", "signal 9", ERR_IO},
                  {"e", "it said", ERR_IO},
                  {"q", "code 3", ERR_IO},
                  {"p", "root", ERR_PERM},
