@@ -1,5 +1,5 @@
 /* The public library: what policy.h promises, over endpoint.h and lookup.h. */
-#include "stile/policy.h"
+#include <stile/policy.h>
 
 #include <assert.h>
 

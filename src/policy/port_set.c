@@ -29,7 +29,7 @@ static int parse_range(const char *text, struct port_range *ret, struct diag *d)
 {
     const char *dash = strchr(text, '-');
     char first_text[LIST_ITEM_SIZE];
-    struct port_range range;
+    struct port_range range = {0};
 
     if (dash == NULL) {
         int r = port_parse(text, &range.first, d);
@@ -76,17 +76,17 @@ static int insert(struct port_set *s, struct port_range range)
     return 0;
 }
 
-int port_set_add(struct port_set *s, const char *range_text, struct diag *d)
+int port_set_add(struct port_set *s, const char *range, struct diag *d)
 {
-    struct port_range range;
-    int r = parse_range(range_text, &range, d);
+    struct port_range parsed = {0};
+    int r = parse_range(range, &parsed, d);
 
     if (r < 0)
         return r;
-    if (insert(s, range) < 0)
+    if (insert(s, parsed) < 0)
         return diag_set(d, ERR_LIMIT, 0,
                         "port %s is one too many: a list holds at most %d ports or ranges",
-                        shown(range_text).text, PORT_SET_MAX);
+                        shown(range).text, PORT_SET_MAX);
     return 0;
 }
 

@@ -33,7 +33,7 @@ static int parse_with_length(const char *text, const char *slash, struct prefix 
 {
     char addr_text[IP_ADDR_TEXT_SIZE], meant[PREFIX_TEXT_SIZE];
     struct ip_addr addr;
-    struct prefix p;
+    struct prefix p = {0};
     uint64_t bits;
 
     if (str_copy_slice(addr_text, sizeof(addr_text), slice_of(text, (size_t)(slash - text))) < 0 ||
@@ -60,7 +60,7 @@ static int parse_with_length(const char *text, const char *slash, struct prefix 
 static int parse(const char *text, struct prefix *ret, struct diag *d)
 {
     const char *slash = strchr(text, '/');
-    struct prefix p;
+    struct prefix p = {0};
     int r = 0;
 
     if (slash != NULL)
@@ -88,17 +88,17 @@ static bool holds(const struct prefix_set *s, const struct prefix *p)
     return false;
 }
 
-int prefix_set_add(struct prefix_set *s, const char *text, struct diag *d)
+int prefix_set_add(struct prefix_set *s, const char *prefix, struct diag *d)
 {
-    struct prefix p;
-    int r = parse(text, &p, d);
+    struct prefix p = {0};
+    int r = parse(prefix, &p, d);
 
     if (r < 0 || holds(s, &p))
         return r;
     if (s->count == PREFIX_SET_MAX)
         return diag_set(d, ERR_LIMIT, 0,
                         "address %s is one too many: a list holds at most %d addresses or prefixes",
-                        shown(text).text, PREFIX_SET_MAX);
+                        shown(prefix).text, PREFIX_SET_MAX);
     s->prefixes[s->count++] = p;
     return 0;
 }
