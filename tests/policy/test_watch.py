@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import time
 
 from lib import groups
 from lib.checks import ALL, TCP4, TCPS, is_direct, is_proxied
@@ -161,6 +162,26 @@ def killed_at_any_moment_policies_stay_and_a_new_one_touches_nothing(world):
     assert not again.events("applied", pod)
 
 
+def killed_in_the_middle_of_changes_the_next_one_puts_all_right(world):
+    pod = world.new_pod(labels=WEB)
+    app, proxy = pod.app(), pod.proxy(8000, 9000)
+    texts = [TO_8000, TO_8000.replace("8000", "9000"), rules((WEB, [policy(outbound=8000)]))]
+    Watch(world, texts[0], "--once").process.popen.wait(20)
+    for i in range(18):
+        watch = Watch(world, texts[i % len(texts)])
+        time.sleep(0.01 + i * 0.006)
+        watch.stop(signal.SIGKILL)
+        answers = app.talk(*TCPS)
+        assert all(answer.startswith("peer ") for answer in answers.values()), answers
+        assert len(proxy.entries()) == len(TCPS), f"some went direct after {i} kills"
+        proxy.forget()
+    assert Watch(world, texts[0], "--once").process.popen.wait(20) == 0
+    world.policy("reconcile", pod.netns(), "--check")
+    is_proxied(world, proxy, app.talk, ALL)
+    world.policy("clear", pod.netns())
+    assert ruleset(world, pod) == "" and "57110" not in world.check("ip", "rule", namespaces=inside(world, pod))
+
+
 def stopping_leaves_policies_and_clear_removes_them(world):
     pod = world.new_pod(labels=WEB)
     app, proxy = pod.app(), pod.proxy(8000)
@@ -284,6 +305,7 @@ TESTS = [
     pods_of_the_hosts_network_are_never_touched,
     a_restarted_runtime_is_heard_again_and_nothing_right_is_touched,
     killed_at_any_moment_policies_stay_and_a_new_one_touches_nothing,
+    killed_in_the_middle_of_changes_the_next_one_puts_all_right,
     stopping_leaves_policies_and_clear_removes_them,
     what_drifts_is_repaired_and_told,
     what_cannot_be_applied_is_blocked_until_it_can,
