@@ -88,12 +88,14 @@ def both_directions_by_two_ports_of_one_proxy(world):
     app_is_reached_by_proxy(proxy, world.outside, [f"tcp/{pod.ip4}/7000", f"udp/{pod.ip6}/7000"])
 
 
-def what_stays_in_the_endpoint_is_not_redirected(world):
+def what_stays_on_loopback_is_not_redirected(world):
     pod = world.pod()
     proxy = pod.proxy(8000)
     pod.server(7000)
-    apply(world, pod, policy(outbound=8000, protocols=BOTH))
+    apply(world, pod, policy(outbound=8000, inbound=8000, protocols=BOTH))
     app_is_reached_directly(proxy, pod, ["tcp/127.0.0.1/7000", "udp/127.0.0.1/7000", "tcp/::1/7000", "udp/::1/7000"])
+    # Its other addresses are redirected as outbound ones are, and once.
+    app_is_reached_by_proxy(proxy, pod, [f"{protocol}/{ip}/7000" for protocol in ("tcp", "udp") for ip in (pod.ip4, pod.ip6)])
 
 
 def the_proxys_ports_are_closed_to_other_machines(world):
@@ -285,7 +287,7 @@ TESTS = [
     a_filter_takes_only_what_it_names,
     inbound_goes_through_the_proxy,
     both_directions_by_two_ports_of_one_proxy,
-    what_stays_in_the_endpoint_is_not_redirected,
+    what_stays_on_loopback_is_not_redirected,
     the_proxys_ports_are_closed_to_other_machines,
     without_a_proxy_nothing_goes_direct,
     dns_goes_to_a_resolver_by_a_policy_like_any_other,
