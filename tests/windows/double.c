@@ -241,6 +241,8 @@ bool double_fails(const char *function, const char *argument, wchar_t **record, 
     if (!is_among(wanted, call))
         return false;
     how = how != NULL ? how : "both";
+    if (str_eq(how, "die"))
+        (void)TerminateProcess(GetCurrentProcess(), 99);
     *ret = str_eq(how, "record") || str_eq(how, "null") ? S_OK : (HRESULT)DOUBLE_UNEXPECTED;
     if (str_eq(how, "record") || str_eq(how, "both"))
         (void)double_error(DOUBLE_UNEXPECTED, "made to fail", record);

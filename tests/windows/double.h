@@ -3,7 +3,8 @@
  *
  * Environment: HNS_STATE, a JSON file {"version":{"Major":…,"Minor":…},"endpoints":[…],"namespaces":[…]} that several processes see, one after
  * the other; HNS_LOG, a file to which each call is appended as a line; HNS_FAIL=FUNCTION#N,…, the N-th call of that function in the process fails, the way
- * that HNS_FAIL_HOW says: "hresult" (no record), "record" (success with a record), "both", "null" (success, and no answer).
+ * that HNS_FAIL_HOW says: "hresult" (no record), "record" (success with a record), "both", "null" (success, and no answer), "die" (the
+ * program ends there).
  * A handle that is never closed and an answer that is never freed are told in the log when the process ends.
  */
 #ifndef STILE_TESTS_WINDOWS_DOUBLE_H

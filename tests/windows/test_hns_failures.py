@@ -142,6 +142,15 @@ def what_could_not_be_put_back_is_said(world):
     assert world.held() == [ACL, NEW]
 
 
+def what_dies_in_the_middle_is_put_right_by_the_next(world):
+    for call in calls_of_a_change(world):
+        world.hold([endpoint([ACL, OLD])])
+        assert apply_new(world, fail=call, how="die").status == 99
+        assert world.held() == ([ACL] if call == "HcnModifyEndpoint#2" else [ACL, NEW] if call == "HcnCloseEndpoint#1" else [ACL, OLD])
+        apply_new(world).ok()
+        assert world.held() == [ACL, NEW], (call, world.held())
+
+
 def each_command_tells_of_a_failure(world):
     for command in (["list"], ["clear"], ["remove", "--file", world.file("old.json", [NEW])],
                     ["add", "--outbound-port", "9000", "--usersid", "system"],
@@ -179,6 +188,7 @@ if __name__ == "__main__":
         an_endpoint_that_does_not_close_well_is_no_failure,
         what_was_removed_comes_back_when_the_new_policy_is_refused,
         what_could_not_be_put_back_is_said,
+        what_dies_in_the_middle_is_put_right_by_the_next,
         each_command_tells_of_a_failure,
         the_doubles_tell_of_what_is_leaked,
         hns_is_not_among_the_imports_of_the_program,
