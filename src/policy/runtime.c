@@ -27,7 +27,7 @@
 #define GAP_MS 20
 
 /* After an event and the listing that it brings about, in ms from one listing to the next. */
-static const unsigned follow_ms[] = {50, 200, 1000};
+static const unsigned follow_ms[] = {20, 100, 400, 1500};
 
 enum events { EVENTS_CRI, EVENTS_CONTAINERD, EVENTS_NONE };
 

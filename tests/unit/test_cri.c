@@ -216,6 +216,30 @@ static void answer_sandbox(struct rpc_call *call, UNUSED const ProtobufCMessage 
     (void)rpc_call_reply(call, &answer.base);
 }
 
+static void answer_containers(struct rpc_call *call, UNUSED const ProtobufCMessage *m,
+                              UNUSED void *arg)
+{
+    Cri__ListContainersResponse answer = CRI__LIST_CONTAINERS_RESPONSE__INIT;
+    Cri__Container one = CRI__CONTAINER__INIT, *all[] = {&one};
+    one.id = id_container;
+    one.pod_sandbox_id = id_sandbox;
+    one.state = CRI__CONTAINER_STATE__CONTAINER_RUNNING;
+    answer.containers = all;
+    answer.n_containers = 1;
+    (void)rpc_call_reply(call, &answer.base);
+}
+
+static void answer_sandboxes(struct rpc_call *call, UNUSED const ProtobufCMessage *m,
+                             UNUSED void *arg)
+{
+    Cri__ListPodSandboxResponse answer = CRI__LIST_POD_SANDBOX_RESPONSE__INIT;
+    Cri__Sandbox one = CRI__SANDBOX__INIT, *all[] = {&one};
+    one.id = id_sandbox;
+    answer.items = all;
+    answer.n_items = 1;
+    (void)rpc_call_reply(call, &answer.base);
+}
+
 static const struct rpc_method method_version = {"/runtime.v1alpha2.RuntimeService/Version",
                                                  &cri__version_request__descriptor,
                                                  &cri__version_response__descriptor, false};
@@ -226,9 +250,15 @@ static const struct rpc_method method_sandbox = {
     "/runtime.v1alpha2.RuntimeService/PodSandboxStatus",
     &cri__pod_sandbox_status_request__descriptor, &cri__pod_sandbox_status_response__descriptor,
     false};
+static const struct rpc_method method_containers = {
+    "/runtime.v1alpha2.RuntimeService/ListContainers", &cri__list_containers_request__descriptor,
+    &cri__list_containers_response__descriptor, false};
+static const struct rpc_method method_sandboxes = {
+    "/runtime.v1alpha2.RuntimeService/ListPodSandbox", &cri__list_pod_sandbox_request__descriptor,
+    &cri__list_pod_sandbox_response__descriptor, false};
 static const struct rpc_handler handlers[] = {
-    {&method_version, answer_version},
-    {&method_container, answer_container},
+    {&method_containers, answer_containers}, {&method_sandboxes, answer_sandboxes},
+    {&method_version, answer_version},       {&method_container, answer_container},
     {&method_sandbox, answer_sandbox},
 };
 
@@ -400,6 +430,126 @@ static void whichever_allocation_fails_all_ends_with_an_error(UNUSED void **stat
     assert_true(whole);
 }
 
+/* ---- watching ---- */
+
+struct watched {
+    int told[2]; /* the sandbox, the container */
+    int listed;  /* 1: not yet */
+    int gone;
+    bool connected;
+    bool troubled;  /* one may come without the other first */
+    int free_after; /* events; 0: not */
+    struct runtime **runtime;
+};
+
+static void free_if_wanted(struct watched *w)
+{
+    if (w->free_after > 0 && --w->free_after == 0)
+        runtime_free(STEAL(*w->runtime));
+}
+
+static void on_told(void *arg, const struct runtime_container *c)
+{
+    struct watched *w = arg;
+    bool container = str_eq(c->id, "cc11");
+    assert_true(container || str_eq(c->id, "aa11"));
+    assert_true(!container || w->troubled || w->told[0] > w->told[1]);
+    w->told[container ? 1 : 0]++;
+    free_if_wanted(w);
+}
+
+static void on_gone(void *arg, UNUSED const char *id)
+{
+    ((struct watched *)arg)->gone++;
+}
+
+static void on_listed(void *arg)
+{
+    struct watched *w = arg;
+    w->listed = 0;
+    free_if_wanted(w);
+}
+
+static void on_state(void *arg, bool connected, const char *text)
+{
+    struct watched *w = arg;
+    assert_true(text[0] != '\0');
+    w->connected = connected;
+    free_if_wanted(w);
+}
+
+static const struct runtime_events watching = {
+    .on_container = on_told, .on_listed = on_listed, .on_gone = on_gone, .on_state = on_state};
+
+static const char *endpoint_of(const struct fixture *f)
+{
+    return f->path;
+}
+
+static void all_that_runs_is_told_and_then_told_again_after_a_loss(UNUSED void **state)
+{
+    struct fixture f;
+    struct watched w = {.listed = 1};
+    struct runtime *r;
+    begin(&f);
+    assert_int_equal(runtime_start(&f.loop, endpoint_of(&f), &watching, &w, &r, NULL), 0);
+    turn_while(&f, &w.listed);
+    assert_int_equal(w.listed, 0);
+    assert_true(w.connected && w.told[0] == 1 && w.told[1] == 1);
+    w.listed = 1;
+    rpc_server_conn_close(STEAL(f.server));
+    turn_while(&f, &w.listed);
+    assert_true(w.connected && w.told[0] == 2 && w.told[1] == 2 && w.gone == 0);
+    runtime_free(r);
+    end(&f);
+}
+
+static void freeing_in_any_event_is_safe(UNUSED void **state)
+{
+    for (int events_before = 1; events_before <= 4; events_before++) {
+        struct fixture f;
+        struct runtime *r;
+        struct watched w = {.listed = 1, .free_after = events_before, .runtime = &r};
+        begin(&f);
+        assert_int_equal(runtime_start(&f.loop, endpoint_of(&f), &watching, &w, &r, NULL), 0);
+        for (int i = 0; i < 15000 && r != NULL; i++) {
+            loop_turn(&f.loop, false);
+            uv_sleep(1);
+        }
+        assert_null(r);
+        int told = w.told[0] + w.told[1];
+        for (int i = 0; i < 50; i++)
+            loop_turn(&f.loop, false);
+        assert_int_equal(w.told[0] + w.told[1], told);
+        assert_int_equal(w.listed, events_before == 4 ? 0 : 1);
+        end(&f);
+    }
+}
+
+/* A coarse step: each failure costs the pause before the next connection. */
+static void an_allocation_that_fails_only_delays_the_watching(UNUSED void **state)
+{
+    bool whole = false;
+    for (uint64_t n = 1; n < 400 && !whole; n += 9) {
+        struct fixture f;
+        struct watched w = {.listed = 1, .troubled = true};
+        struct runtime *r = NULL;
+        begin(&f);
+        (void)mem_fail_at(n);
+        if (runtime_start(&f.loop, endpoint_of(&f), &watching, &w, &r, NULL) == 0)
+            turn_while(&f, &w.listed);
+        whole = mem_fail_at(0) < n;
+        for (int i = 0; i < 5000 && r != NULL && (w.told[0] == 0 || w.told[1] == 0); i++) {
+            loop_turn(&f.loop, false);
+            uv_sleep(1);
+        }
+        assert_true(r == NULL || (w.listed == 0 && w.told[0] > 0 && w.told[1] > 0));
+        runtime_free(r);
+        end(&f);
+    }
+    assert_true(whole);
+}
+
 int main(void)
 {
 #ifdef SIGPIPE
@@ -418,6 +568,9 @@ int main(void)
         cmocka_unit_test(a_connection_that_ends_is_told_once_and_calls_before_it),
         cmocka_unit_test(closing_with_calls_under_way_tells_nobody),
         cmocka_unit_test(whichever_allocation_fails_all_ends_with_an_error),
+        cmocka_unit_test(all_that_runs_is_told_and_then_told_again_after_a_loss),
+        cmocka_unit_test(freeing_in_any_event_is_safe),
+        cmocka_unit_test(an_allocation_that_fails_only_delays_the_watching),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
