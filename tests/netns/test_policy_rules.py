@@ -21,7 +21,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from common.harness import run_tests  # noqa: E402
-from common.process import CLONE_NEWNET, Skip, libc  # noqa: E402
+from common.process import CLONE_NEWNET, Skip, libc, wait_until  # noqa: E402
 
 RULES = os.environ.get("POLICY_RULES", "")
 PROXY, APP = 1337, 1000  # uids
@@ -106,6 +106,8 @@ class World:
             ns.run("ip", "link", "set", link, "up")
         self.app.run("ip", "route", "add", "default", "via", PEER4)
         self.app.run("ip", "-6", "route", "add", "default", "via", PEER6)
+        for address in (FAR4, FAR6):
+            wait_until(lambda a=address: refused(self.connect, self.app, a, 9) == "ConnectionRefusedError", f"{address} answers")
 
     # What the harness asks for.
     def mark_logs(self):
@@ -170,7 +172,7 @@ class World:
         s.setblocking(False)
         return s
 
-    def connect(self, ns, address, port, uid=APP, gid=APP, source=None, timeout=1.0):
+    def connect(self, ns, address, port, uid=APP, gid=APP, source=None, timeout=3.0):
         s = self.kept(ns.socket(address, socket.SOCK_STREAM, uid, gid))
         s.settimeout(timeout)
         if source:
@@ -199,7 +201,7 @@ class World:
         return [self.udp(ns, "::", uid, port, transparent=transparent), self.udp(ns, "0.0.0.0", uid, port, transparent=transparent)]
 
 
-def accepted(listener, timeout=1.0):
+def accepted(listener, timeout=3.0):
     """(address it came from, address that was called) or None."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
@@ -211,6 +213,13 @@ def accepted(listener, timeout=1.0):
         with s:
             return address[0].removeprefix("::ffff:"), original(s)
     return None
+
+
+def accept_or_none(listener):
+    try:
+        return listener.accept()[0]
+    except BlockingIOError:
+        return None
 
 
 def original(s):
@@ -232,7 +241,7 @@ def refused(call, *arguments, **options):
     return None
 
 
-def received(sockets, timeout=1.0):
+def received(sockets, timeout=3.0):
     """(text, source address, destination) of the next datagram to one of these; None: none comes."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
@@ -487,6 +496,86 @@ def untracked_connections_are_dropped_rather_than_passed(world):
         for port in (80, IN):
             assert refused(world.connect, world.peer, address, port, timeout=QUIET) == "TimeoutError"
     assert [accepted(s, 0.05) for s in (proxy, own, closed)] == [None, None, None]
+
+
+def raw_tcp(flags):
+    """A TCP header of the app's to FAR4, port 80."""
+    header = struct.pack("!HHIIBBHHH", 4444, 80, 1, 1, 5 << 4, flags, 1000, 0, 0)
+    summed = socket.inet_aton(APP4) + socket.inet_aton(FAR4) + struct.pack("!BBH", 0, 6, len(header)) + header
+    total = sum(struct.unpack(f"!{len(summed) // 2}H", summed))
+    total = (total >> 16) + (total & 0xffff)
+    return header[:16] + struct.pack("!H", ~(total + (total >> 16)) & 0xffff) + header[18:]
+
+
+def segments_that_belong_to_no_connection_do_not_leave(world):
+    with world.peer.inside():
+        seen = world.kept(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP))
+    with world.app.inside():
+        raw = world.kept(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP))
+    seen.settimeout(QUIET)
+    rst, ack, all_flags = 4, 0x10, 0x3f
+    raw.sendto(raw_tcp(rst), (FAR4, 0))
+    assert seen.recv(100)  # the control
+    world.apply(policy(outbound=OUT))
+    for flags in (rst, ack, rst | ack, 0, all_flags):
+        send(raw, raw_tcp(flags), (FAR4, 0))
+        assert refused(seen.recv, 100) == "TimeoutError", flags
+
+
+def a_proxied_connection_goes_on_when_conntrack_has_forgotten_it(world):
+    proxy, server = world.listen(world.app, OUT), world.listen(world.peer, 80)
+    world.apply(policy(outbound=OUT))
+    for address in (FAR4, FAR6):
+        client = world.connect(world.app, address, 80)
+        end = wait_until(lambda: accept_or_none(proxy), "the proxy has it")
+        with world.app.inside():
+            flush = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)  # NETLINK_NETFILTER
+        with flush:  # IPCTNL_MSG_CT_DELETE without a tuple, NLM_F_REQUEST | NLM_F_ACK
+            flush.send(struct.pack("=IHHII4x", 20, 1 << 8 | 2, 5, 1, 0))
+            assert struct.unpack_from("=i", flush.recv(100), 16)[0] == 0
+        end.settimeout(3)
+        client.sendall(b"ping")
+        assert end.recv(10) == b"ping"
+        end.sendall(b"pong")
+        assert client.recv(10) == b"pong"
+        end.close()
+    assert accepted(server, 0.05) is None
+
+
+def ways_around_address_translation_end_nowhere(world):
+    """A socket bound to a device, a link-local address, a source route by way of an exception."""
+    proxy, server = world.listen(world.app, OUT), world.listen(world.peer, 80)
+    udp_proxy, udp_server = world.udp_pair(world.app, OUT, PROXY, True), world.udp_pair(world.peer, 53)
+    with world.app.inside():
+        index = socket.if_nametoindex("eth0")
+    with world.peer.inside():
+        lines = subprocess.run(["ip", "-6", "-o", "addr", "show", "dev", "eth1", "scope", "link"], stdout=subprocess.PIPE, text=True,
+                               check=True).stdout
+    local = (lines.split()[3].split("/")[0], 80, 0, index)
+    bind_to_device, source_route = 25, bytes([131, 7, 4]) + socket.inet_aton(PEER4) + b"\1"
+
+    def tries():
+        for address, options in (((FAR4, 80), (socket.SOL_SOCKET, bind_to_device, b"eth0")),
+                                 ((FAR6, 80), (socket.SOL_SOCKET, bind_to_device, b"eth0")), (local, None),
+                                 ((FAR4, 80), (socket.IPPROTO_IP, socket.IP_OPTIONS, source_route))):
+            s = world.kept(world.app.socket(address[0], socket.SOCK_STREAM, APP))
+            s.settimeout(QUIET)
+            if options:
+                s.setsockopt(*options)
+            refused(s.connect, address)
+            yield address
+
+    for number, _ in enumerate(tries()):  # the control; hosts refuse source routes anyway
+        assert (accepted(server, 0.3) is not None) == (number < 3), number
+    world.apply(policy(outbound=OUT, protocols="6,17", out_addresses=(PEER4,)))
+    for address in tries():
+        assert accepted(server, 0.1) is None, address
+    for address in (FAR4, FAR6):
+        s = world.udp(world.app, address)
+        s.setsockopt(socket.SOL_SOCKET, bind_to_device, b"eth0")
+        send(s, b"q", (address, 53))
+        assert nothing(udp_server), address
+    del proxy, udp_proxy
 
 
 # ---- UDP ----

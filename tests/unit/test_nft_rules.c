@@ -33,7 +33,7 @@ static void test_an_outbound_policy_decides_in_a_chain_of_its_own(void **state)
                  "ip daddr 10.0.0.1 return\nip6 daddr fd00::/8 return\n" MARK "\n");
     expect_chain(p, "outbound_redirect_to", "meta l4proto tcp redirect to :15001\ndrop\n");
     expect_chain(p, "closed_tcp",
-                 "meta l4proto tcp ct direction original ct original proto-dst 15001 reject with "
+                 "meta l4proto tcp ct original proto-dst 15001 reject with "
                  "tcp reset\n");
 }
 
