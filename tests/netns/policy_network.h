@@ -33,14 +33,13 @@ static inline int command_in(int netns_fd, const char *words, char *out)
     for (char *word = strtok_r(copy, " ", &save); word != NULL && count < IP_ARGS_MAX;
          word = strtok_r(NULL, " ", &save))
         argv[count++] = word;
-    assert_true(count > 0 && argv[0] != NULL);
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
         (void)dup2(fds[1], STDOUT_FILENO);
         (void)dup2(fds[1], STDERR_FILENO);
-        if (netns_fd < 0 || setns(netns_fd, CLONE_NEWNET) == 0)
+        if (argv[0] != NULL && (netns_fd < 0 || setns(netns_fd, CLONE_NEWNET) == 0))
             (void)execvp(argv[0], argv);
         _exit(127);
     }

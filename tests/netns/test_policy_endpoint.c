@@ -355,8 +355,7 @@ static void drift_of_every_kind_is_mended_and_told(void **state UNUSED)
         "ip route flush table 57110",
         "ip -6 route flush table 57110",
         "ip rule add fwmark 0x2 lookup 57110 priority 5700 protocol 115",
-        "ip rule add from 10.0.0.1 fwmark 0x100000/0x100000 lookup 57110 priority 5711 protocol "
-        "115",
+        "ip rule add from 10.0.0.1 fwmark 0x100000/0x100000 lookup 57110 pref 5711 protocol 115",
     };
 
     must(endpoint_apply, "[" TCP_POLICY "," UDP_POLICY "," IN_POLICY "]");
@@ -692,7 +691,8 @@ static bool make_cgroup(bool wanted)
     (void)snprintf(inner, sizeof(inner), "%s/proxy", outer);
     if (wanted)
         return mkdir(outer, 0755) == 0 && mkdir(inner, 0755) == 0;
-    return (rmdir(inner) == 0) & (rmdir(outer) == 0);
+    bool removed = rmdir(inner) == 0;
+    return rmdir(outer) == 0 && removed;
 }
 
 static void a_cgroup_must_be_there_and_what_becomes_of_it_is_told(void **state UNUSED)
