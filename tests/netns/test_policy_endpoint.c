@@ -2,6 +2,7 @@
 #include "policy_network.h"
 
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "base/clock.h"
@@ -585,6 +586,91 @@ static void without_privilege_nothing_is_changed_and_it_says_why(void **state UN
     expect_as_before();
 }
 
+/* ---- A user without privilege, and his own container ---- */
+
+enum { USER = 65534 };
+
+static bool become_user(void)
+{
+    return setresgid(USER, USER, USER) == 0 && setresuid(USER, USER, USER) == 0 &&
+           prctl(PR_SET_DUMPABLE, 1) == 0;
+}
+
+static bool write_to(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+    if (fd >= 0)
+        (void)close(fd);
+    return done;
+}
+
+/* Root of a user namespace that is the user's own, as rootless runtimes make them. */
+static void be_rootless_container(int ready)
+{
+    if (!become_user() || unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0 ||
+        !write_to("/proc/self/setgroups", "deny") || !write_to("/proc/self/uid_map", "0 65534 1") ||
+        !write_to("/proc/self/gid_map", "0 65534 1"))
+        _exit(1);
+    if (command_in(-1, "ip link set lo up", NULL) != 0 || write(ready, "", 1) != 1)
+        _exit(1);
+    for (;;)
+        pause();
+}
+
+static void use_rootless_container(pid_t pid)
+{
+    char name[64];
+    struct endpoint *e = NULL;
+    CLEANUP(l4_policies_release) struct l4_policies l = policies("[" TCP_POLICY "," UDP_POLICY "]");
+    CLEANUP(l4_policies_release) struct l4_policies found;
+
+    l4_policies_init(&found);
+    (void)snprintf(name, sizeof(name), "pid:%d", (int)pid);
+    if (!become_user() || setenv("XDG_RUNTIME_DIR", "/run/of-user", 1) != 0)
+        _exit(1);
+    int err = endpoint_open(name, 0, &e, &d);
+    if (err == 0)
+        err = endpoint_apply(e, &l, &change, &d);
+    if (err == 0)
+        err = endpoint_list(e, &found, &d);
+    if (err == 0)
+        err = found.count == 2 ? endpoint_clear(e, &change, &d) : ERR_INTERNAL;
+    if (err < 0)
+        (void)fprintf(stderr, "%s\n", d.text);
+    endpoint_close(e);
+    _exit(err == 0 ? 0 : 2);
+}
+
+static void a_user_changes_his_own_rootless_container(void **state UNUSED)
+{
+    int ready[2], status;
+    char byte;
+
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    pid_t inside = fork();
+    if (inside == 0)
+        be_rootless_container(ready[1]);
+    (void)close(ready[1]);
+    bool there = read(ready[0], &byte, 1) == 1;
+    (void)close(ready[0]);
+    if (!there) {
+        (void)waitpid(inside, NULL, 0);
+        print_message("users can't make namespaces here\n");
+        skip();
+    }
+    (void)mkdir("/run/of-user", 0700);
+    assert_int_equal(chown("/run/of-user", USER, USER), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        use_rootless_container(inside);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    (void)kill(inside, SIGKILL);
+    (void)waitpid(inside, NULL, 0);
+    assert_int_equal(status, 0);
+}
+
 static void a_container_that_died_keeps_its_namespace_while_it_is_open(void **state UNUSED)
 {
     (void)kill(container.pid, SIGKILL);
@@ -886,6 +972,7 @@ int main(void)
         TEST(without_ipv6_there_is_no_route_of_it),
         TEST(policies_that_make_no_sense_change_nothing),
         TEST(without_privilege_nothing_is_changed_and_it_says_why),
+        TEST(a_user_changes_his_own_rootless_container),
         TEST(a_container_that_died_keeps_its_namespace_while_it_is_open),
         TEST(the_host_takes_policies_only_when_it_is_meant),
         TEST(writers_at_the_same_time_lose_nothing),

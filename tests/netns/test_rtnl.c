@@ -3,7 +3,9 @@
 #include "netcfg/rtnl.h"
 
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct rtnl *rtnl;
@@ -390,6 +392,112 @@ static void anyone_may_look_but_not_touch(void **state UNUSED)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_link, remove_link)
 
+/* ---- Rules, and another namespace than one's own ---- */
+
+struct rules {
+    size_t count;
+    struct rtnl_rule last;
+};
+
+static int keep_ours(void *arg, const struct rtnl_rule *rule)
+{
+    struct rules *r = arg;
+
+    if (rule->protocol == RTNL_PROTOCOL) {
+        r->count++;
+        r->last = *rule;
+    }
+    return 0;
+}
+
+static struct rules rules_of(uint8_t version)
+{
+    struct rules r = {0};
+
+    assert_int_equal(rtnl_each_rule(rtnl, version, keep_ours, &r, &d), 0);
+    return r;
+}
+
+static void a_rule_comes_and_goes(void **state UNUSED)
+{
+    for (uint8_t version = 4; version <= 6; version += 2) {
+        const struct rtnl_rule rule = {.version = version,
+                                       .table = 57110,
+                                       .priority = 5711,
+                                       .mark = 0x100000,
+                                       .mask = 0x300000,
+                                       .protocol = RTNL_PROTOCOL};
+        const char *shown = version == 4 ? "rule" : "-6 rule";
+
+        assert_int_equal(rtnl_new_rule(rtnl, &rule, &d), 0);
+        assert_true(network_ip_says(
+            shown, "5711:\tfrom all fwmark 0x100000/0x300000 lookup 57110 proto 115"));
+        assert_int_equal(rtnl_new_rule(rtnl, &rule, &d), ERR_EXISTS);
+        struct rules found = rules_of(version);
+        assert_int_equal(found.count, 1);
+        assert_true(found.last.is_plain);
+        assert_int_equal(found.last.version, version);
+        assert_int_equal(found.last.table, rule.table);
+        assert_int_equal(found.last.priority, rule.priority);
+        assert_int_equal(found.last.mark, rule.mark);
+        assert_int_equal(found.last.mask, rule.mask);
+        assert_int_equal(rtnl_delete_rule(rtnl, &rule, &d), 0);
+        assert_int_equal(rtnl_delete_rule(rtnl, &rule, &d), ERR_NOTFOUND);
+        assert_int_equal(rules_of(version).count, 0);
+    }
+}
+
+static void a_rule_with_another_condition_is_not_plain(void **state UNUSED)
+{
+    static const char *const conditions[] = {
+        "from 10.0.0.0/8",      "to 10.0.0.1",  "iif lo",      "oif lo",
+        "ipproto udp dport 53", "uidrange 5-6", "not tos 0x10"};
+    char words[128];
+
+    for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
+        (void)snprintf(words, sizeof(words), "rule add %s fwmark 1 lookup 7 pref 99 protocol 115",
+                       conditions[i]);
+        network_ip(words);
+        struct rules found = rules_of(4);
+        assert_int_equal(found.count, 1);
+        assert_false(found.last.is_plain);
+        network_ip("rule del pref 99");
+    }
+}
+
+static void a_socket_of_another_namespace_is_of_that_one(void **state UNUSED)
+{
+    struct rtnl *other = NULL;
+    struct rtnl_link found;
+
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    assert_true(fd >= 0);
+    assert_int_equal(unshare(CLONE_NEWNET), 0);
+    assert_int_equal(rtnl_open_on(fd, &other, &d), 0);
+    assert_int_equal(rtnl_link_by_name(other, "stile0", &found, &d), 0);
+    rtnl_close(other);
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+    int no_socket = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_true(rtnl_open_on(no_socket, &other, &d) < 0);
+    assert_int_equal(fcntl(no_socket, F_GETFD), -1);
+}
+
+static void a_local_route_is_of_this_host_alone(void **state UNUSED)
+{
+    const struct rtnl_route route = {.dst = prefix_from("0.0.0.0/0"),
+                                     .table = 57110,
+                                     .link_index = 1,
+                                     .type = 2 /* RTN_LOCAL */,
+                                     .protocol = RTNL_PROTOCOL};
+
+    network_ip("link set lo up");
+    assert_int_equal(rtnl_new_route(rtnl, &route, &d), 0);
+    assert_true(
+        network_ip_says("route show table 57110", "local default dev lo proto 115 scope host"));
+    assert_false(network_ip_says("route show table 57110", "congctl"));
+    assert_int_equal(rtnl_delete_route(rtnl, &route, &d), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +519,10 @@ int main(void)
         TEST(a_small_mtu_has_no_ipv6),
         TEST(a_route_comes_once_for_each_next_hop),
         TEST(a_long_dump_can_be_ended),
+        TEST(a_rule_comes_and_goes),
+        TEST(a_rule_with_another_condition_is_not_plain),
+        TEST(a_socket_of_another_namespace_is_of_that_one),
+        TEST(a_local_route_is_of_this_host_alone),
         TEST(anyone_may_look_but_not_touch),
     };
 
