@@ -1,9 +1,11 @@
 /* stile policy watch: keeps the policies of a runtime's containers right, in the foreground, until SIGTERM. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "cli/commands.h"
 #include "cli/policy_watch_tell.h"
@@ -47,30 +49,40 @@ static void use_rules(struct service *s, struct watch_rules *rules)
     s->rules = json_incref(rules->document);
 }
 
+static void take_rules(struct service *s, struct watch_rules *rules)
+{
+    service_notify("RELOADING=1");
+    policy_watch_tell_rules(s->cli->json, rules->count, NULL);
+    use_rules(s, rules);
+    watch_set_rules(s->watch, rules);
+    service_notify("READY=1");
+}
+
 static void reload(struct service *s, bool even_the_same)
 {
     struct diag d = {0};
     struct watch_rules *rules = NULL;
     if (s->watch == NULL)
         return;
-    service_notify("RELOADING=1");
-    int r = load_rules(s, &rules, &d);
-    if (r < 0) {
+    if (load_rules(s, &rules, &d) < 0)
         policy_watch_tell_rules(s->cli->json, 0, d.text);
-    } else if (!even_the_same && json_equal(rules->document, s->rules)) {
+    else if (!even_the_same && json_equal(rules->document, s->rules))
         watch_rules_free(rules);
-    } else {
-        policy_watch_tell_rules(s->cli->json, rules->count, NULL);
-        use_rules(s, rules);
-        watch_set_rules(s->watch, rules);
-    }
-    service_notify("READY=1");
+    else
+        take_rules(s, rules);
 }
 
+/* The file, and its directory as a whole: it may be a link through another one there, which is replaced (a ConfigMap). */
 static void watch_file(struct service *s)
 {
+    const char *path = cli_text(s->cli, "file");
+    const char *slash = strrchr(path, '/');
+    CLEANUP(mem_freep)
+    char *directory =
+        slash == NULL ? mem_strdup(".") : mem_strndup(path, MAX((size_t)(slash - path), (size_t)1));
     file_watch_clear(s->file);
-    if (file_watch_add(s->file, cli_text(s->cli, "file")) < 0)
+    if (directory == NULL || file_watch_add(s->file, path) < 0 ||
+        file_watch_add_directory(s->file, directory) < 0)
         log_warn("Changes of %s aren't noticed; send SIGHUP after each", cli_text(s->cli, "file"));
 }
 

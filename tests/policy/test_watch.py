@@ -258,6 +258,23 @@ def new_rules_are_taken_and_wrong_ones_are_not(world):
     is_direct(world, proxy, app.talk, ALL)
 
 
+def rules_behind_a_link_that_is_replaced_are_read(world):
+    directory = world.file("") + ".d"
+    for name, text in (("one", TO_8000), ("two", TO_8000.replace("8000", "9000"))):
+        os.makedirs(os.path.join(directory, name))
+        with open(os.path.join(directory, name, "rules.json"), "w", encoding="utf-8") as file:
+            file.write(text)
+    os.symlink("one", os.path.join(directory, "data"))
+    os.symlink("data/rules.json", os.path.join(directory, "rules.json"))
+    pod = world.new_pod(labels=WEB)
+    watch = Watch(world, path=os.path.join(directory, "rules.json"))
+    watch.wait_for("applied", pod)
+    os.symlink("two", os.path.join(directory, "new"))
+    os.rename(os.path.join(directory, "new"), os.path.join(directory, "data"))
+    watch.wait_for("applied", pod, 2)
+    assert ":9000" in ruleset(world, pod)
+
+
 def another_namespace_in_place_of_a_dead_pods_is_not_configured(world):
     watch = Watch(world)
     watch.wait_for("listed")
@@ -311,6 +328,7 @@ TESTS = [
     what_cannot_be_applied_is_blocked_until_it_can,
     what_cannot_be_applied_is_left_where_that_is_wanted,
     new_rules_are_taken_and_wrong_ones_are_not,
+    rules_behind_a_link_that_is_replaced_are_read,
     another_namespace_in_place_of_a_dead_pods_is_not_configured,
     once_ends_when_all_have_theirs_and_fails_if_one_has_not,
     what_is_wrong_at_the_start_is_said,
