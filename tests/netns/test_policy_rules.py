@@ -137,7 +137,7 @@ class World:
         for version in ("-4", "-6"):
             there = "57110" in self.app.run("ip", version, "rule")
             if wanted and not there:
-                self.app.run("ip", version, "rule", "add", "fwmark", "0x100000/0x100000", "lookup", "57110", "priority", "5711")
+                self.app.run("ip", version, "rule", "add", "iif", "lo", "fwmark", "0x100000/0x100000", "lookup", "57110", "priority", "5711")
                 self.app.run("ip", version, "route", "add", "local", "default", "dev", "lo", "table", "57110")
             if there and not wanted:
                 self.app.run("ip", version, "rule", "del", "priority", "5711")
@@ -850,7 +850,7 @@ def forwarded_traffic_is_never_touched(world):
         world.apply(policy(outbound=OUT, inbound=IN, protocols="6,17"))
         # One of them is marked on its way in, as others' rules may do with bits that are theirs.
         world.app.run("nft", "-f", "-", text="""table inet other {
-            chain p { type filter hook prerouting priority raw; udp dport 54 meta mark set 0x00020000; }
+            chain p { type filter hook prerouting priority raw; udp dport 54 meta mark set 0x00100000; }
             chain n { type nat hook prerouting priority dstnat; ip daddr 10.0.0.2 tcp dport 8080 dnat ip to 10.7.0.2:80; }
         }""")
         out_, in_, published = world.listen(world.peer, 80), world.listen(inner, 81), world.listen(inner, 80)
