@@ -133,7 +133,8 @@ struct rtnl_rule {
     uint32_t table, priority;
     uint32_t mark, mask;
     uint8_t protocol; /* FRA_PROTOCOL; 0: untagged */
-    bool is_plain;    /* as it was read: it looks into a table, and has no condition but the mark */
+    bool local;       /* only for what is sent here, not for what is forwarded: "iif lo" */
+    bool is_plain;    /* as it was read: it looks into a table, and has no condition but these */
 };
 
 /* ERR_EXISTS, ERR_UNSUPPORTED (no such family, or no rules). */

@@ -18,6 +18,8 @@ static struct nlmsghdr *rule_request(struct rtnl *r, char *memory, uint16_t type
     mnl_attr_put_u32(h, FRA_FWMARK, rule->mark);
     mnl_attr_put_u32(h, FRA_FWMASK, rule->mask);
     mnl_attr_put_u8(h, FRA_PROTOCOL, rule->protocol);
+    if (rule->local)
+        mnl_attr_put_strz(h, FRA_IIFNAME, "lo");
     return h;
 }
 
@@ -66,12 +68,18 @@ static uint32_t number_of(const struct nlattr *attr)
                : 0;
 }
 
-/* Whether it has no condition but the mark. */
+static bool is_local(const struct nlattr *iif)
+{
+    return iif != NULL && mnl_attr_get_payload_len(iif) == sizeof("lo") &&
+           memcmp(mnl_attr_get_payload(iif), "lo", sizeof("lo")) == 0;
+}
+
+/* Whether it has no condition but the mark and that of being local. */
 static bool is_plain(const struct fib_rule_hdr *m, const struct nlattr *const *attrs)
 {
-    static const uint16_t conditions[] = {
-        FRA_DST,    FRA_SRC,       FRA_IIFNAME,  FRA_OIFNAME,     FRA_GOTO,
-        FRA_L3MDEV, FRA_UID_RANGE, FRA_IP_PROTO, FRA_SPORT_RANGE, FRA_DPORT_RANGE};
+    static const uint16_t conditions[] = {FRA_DST,      FRA_SRC,         FRA_OIFNAME,
+                                          FRA_GOTO,     FRA_L3MDEV,      FRA_UID_RANGE,
+                                          FRA_IP_PROTO, FRA_SPORT_RANGE, FRA_DPORT_RANGE};
 
     if (m->action != FR_ACT_TO_TBL || m->dst_len != 0 || m->src_len != 0 || m->tos != 0 ||
         (m->flags & FIB_RULE_INVERT) != 0)
@@ -79,7 +87,7 @@ static bool is_plain(const struct fib_rule_hdr *m, const struct nlattr *const *a
     for (size_t i = 0; i < ARRAY_LEN(conditions); i++)
         if (attrs[conditions[i]] != NULL)
             return false;
-    return true;
+    return attrs[FRA_IIFNAME] == NULL || is_local(attrs[FRA_IIFNAME]);
 }
 
 static int pass_rule(void *arg, const struct nlmsghdr *h)
@@ -102,6 +110,7 @@ static int pass_rule(void *arg, const struct nlmsghdr *h)
         .protocol = protocol != NULL && mnl_attr_get_payload_len(protocol) == 1
                         ? mnl_attr_get_u8(protocol)
                         : 0,
+        .local = is_local(attrs[FRA_IIFNAME]),
         .is_plain = is_plain(m, attrs)};
     return e->each(e->arg, &rule);
 }

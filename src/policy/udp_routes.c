@@ -33,6 +33,7 @@ static struct rtnl_rule rule_of(uint8_t version)
                               .priority = POLICY_RULE_PRIORITY,
                               .mark = POLICY_MARK,
                               .mask = POLICY_MARK_MASK,
+                              .local = true,
                               .protocol = RTNL_PROTOCOL};
 }
 
@@ -107,7 +108,7 @@ static int sort_rule(void *arg, const struct rtnl_rule *rule)
     if (rule->protocol != RTNL_PROTOCOL || rule->table != POLICY_ROUTES)
         return 0;
     bool right = rule->is_plain && rule->priority == wanted.priority && rule->mark == wanted.mark &&
-                 rule->mask == wanted.mask;
+                 rule->mask == wanted.mask && rule->local;
     if (right && !f->there) {
         f->there = true;
         return 0;

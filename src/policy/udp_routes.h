@@ -1,5 +1,5 @@
 /* The rule and route that bring marked UDP back over lo to the proxy (see nft_rules.h), both families, in a network namespace; through rtnetlink. They
- * touch nothing that has no mark. Tagged with RTNL_PROTOCOL, so that only ours are removed. Linux.
+ * touch nothing that has no mark, and nothing that is forwarded. Tagged with RTNL_PROTOCOL, so that only ours are removed. Linux.
  *
  * The route is added before its rule and removed after it, so the rule never leads to an empty table. Where IPv6 is switched off
  * on lo there is neither for IPv6.
