@@ -167,6 +167,14 @@ static int set_family(struct work *w, size_t i, bool wanted)
     return wanted ? set_rule(w, i, true) : set_route(w, i, false);
 }
 
+/* A kernel started without IPv6 doesn't even list what it has not. */
+static int set_ipv6(struct work *w, bool wanted, bool available)
+{
+    int err = set_family(w, 1, wanted && available);
+
+    return available || err == ERR_NOMEM ? err : 0;
+}
+
 void udp_routes_undo(struct rtnl *rtnl, const struct udp_routes *added)
 {
     for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
@@ -192,8 +200,9 @@ int udp_routes_set(struct rtnl *rtnl, bool wanted, bool dry_run, struct buf *not
         return diag_set(d, ERR_UNREACHABLE, 0,
                         "The loopback interface of this network is down, and UDP reaches the proxy "
                         "over it: bring it up there (ip link set lo up)");
-    for (size_t i = 0; i < ARRAY_LEN(versions) && err == 0; i++)
-        err = set_family(&w, i, wanted && (versions[i] == 4 || lo.ipv6));
+    err = set_family(&w, 0, wanted);
+    if (err == 0)
+        err = set_ipv6(&w, wanted, lo.ipv6);
     if (err < 0)
         udp_routes_undo(rtnl, &w.done);
     else
