@@ -27,6 +27,7 @@ uint64_t cli_number(const struct cli *cli, const char *name, uint64_t otherwise)
     return options_number(&cli->options, name, otherwise);
 }
 
+PRINTF_LIKE(2, 0)
 static void print(const struct cli *cli, const char *fmt, va_list args)
 {
     char text[CLI_TEXT_SIZE];
