@@ -450,7 +450,7 @@ static void a_rule_comes_and_goes(void **state UNUSED)
 static void a_rule_with_another_condition_is_not_plain(void **state UNUSED)
 {
     static const char *const conditions[] = {
-        "from 10.0.0.0/8",      "to 10.0.0.1",  "iif lo",      "oif lo",
+        "from 10.0.0.0/8",      "to 10.0.0.1",  "iif stile0",  "oif lo",
         "ipproto udp dport 53", "uidrange 5-6", "not tos 0x10"};
     char words[128];
 
@@ -463,6 +463,25 @@ static void a_rule_with_another_condition_is_not_plain(void **state UNUSED)
         assert_false(found.last.is_plain);
         network_ip("rule del pref 99");
     }
+}
+
+static void a_rule_for_what_is_sent_here_is_known_as_such(void **state UNUSED)
+{
+    const struct rtnl_rule rule = {.version = 4,
+                                   .table = 7,
+                                   .priority = 99,
+                                   .mark = 1,
+                                   .mask = 1,
+                                   .protocol = 115,
+                                   .local = true};
+
+    assert_int_equal(rtnl_new_rule(rtnl, &rule, &d), 0);
+    assert_true(network_ip_says("rule show pref 99", "fwmark 0x1/0x1 iif lo lookup 7"));
+    struct rules found = rules_of(4);
+    assert_int_equal(found.count, 1);
+    assert_true(found.last.is_plain && found.last.local);
+    assert_int_equal(rtnl_delete_rule(rtnl, &rule, &d), 0);
+    assert_int_equal(rules_of(4).count, 0);
 }
 
 static void a_socket_of_another_namespace_is_of_that_one(void **state UNUSED)
@@ -521,6 +540,7 @@ int main(void)
         TEST(a_long_dump_can_be_ended),
         TEST(a_rule_comes_and_goes),
         TEST(a_rule_with_another_condition_is_not_plain),
+        TEST(a_rule_for_what_is_sent_here_is_known_as_such),
         TEST(a_socket_of_another_namespace_is_of_that_one),
         TEST(a_local_route_is_of_this_host_alone),
         TEST(anyone_may_look_but_not_touch),
