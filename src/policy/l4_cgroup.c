@@ -65,8 +65,8 @@ static int check(int root, const char *path, struct diag *d)
                         path);
     if (fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return diag_set(d, err_from_errno(errno), errno,
-                        "There is no cgroup %s: it must be there before a policy can name it, and "
-                        "the policy is renewed when it is made anew (%s)",
+                        "There is no cgroup %s (%s): it must exist when a policy names it. When it "
+                        "was made anew, `stile policy reconcile` renews the policy",
                         path, strerror(errno));
     if (!S_ISDIR(st.st_mode))
         return diag_set(d, ERR_INVAL, 0, "%s is not a cgroup, but a file of one", path);

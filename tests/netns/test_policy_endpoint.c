@@ -356,6 +356,7 @@ static void drift_of_every_kind_is_mended_and_told(void **state UNUSED)
         "ip route flush table 57110",
         "ip -6 route flush table 57110",
         "ip rule add fwmark 0x2 lookup 57110 priority 5700 protocol 115",
+        "ip rule add fwmark 0x100000/0x100000 lookup 57110 pref 5711 protocol 115",
         "ip rule add from 10.0.0.1 fwmark 0x100000/0x100000 lookup 57110 pref 5711 protocol 115",
     };
 
