@@ -283,7 +283,7 @@ static int copy_names(const struct lookup_result *found, struct stile_endpoint_n
 int stile_endpoint_find(const char *runtime, const char *container,
                         struct stile_endpoint_names *ret, struct stile_policy_error *error)
 {
-    struct lookup_result found;
+    struct lookup_result found = {0};
     struct diag d = {0};
 
     if (container == NULL || ret == NULL)

@@ -216,8 +216,8 @@ static void closed_chain(const struct draft *d, const char *protocol, const stru
 {
     nft_put(d->text, "\n\tchain closed_%s {\n", protocol);
     for (uint16_t port = nft_ports_next(ports, 0); port != 0; port = nft_ports_next(ports, port))
-        nft_rule(d->text, "meta l4proto %s ct original proto-dst %u %s",
-                 protocol, (unsigned)port, action);
+        nft_rule(d->text, "meta l4proto %s ct original proto-dst %u %s", protocol, (unsigned)port,
+                 action);
     nft_chain_end(d->text);
 }
 

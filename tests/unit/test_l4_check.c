@@ -212,10 +212,12 @@ static void test_a_policy_that_nothing_reaches_is_warned_of(void **state)
                        "\"Port\":\"2\",\"FilterTuple\":{\"Priority\":1}") "]",
                    L4_LINUX, "0 no connection reaches it: policy 2");
     /* DNS before everything, and each direction by itself. */
-    expect_warning("[" GUARDED("\"OutboundProxyPort\":\"1\",\"FilterTuple\":{\"RemotePorts\":"
-                               "\"53\"}") "," GUARDED("\"OutboundProxyPort\":\"2\"") "," GUARDED(
-                       "\"InboundProxyPort\":\"2\"") "]",
-                   L4_LINUX, NULL);
+    expect_warning(
+        "[" GUARDED(
+            "\"OutboundProxyPort\":\"1\",\"FilterTuple\":{\"RemotePorts\":"
+            "\"53\"}") "," GUARDED("\"OutboundProxyPort\":\"2\"") "," GUARDED("\"InboundProxyPort\""
+                                                                              ":\"2\"") "]",
+        L4_LINUX, NULL);
     expect_warning("[" GUARDED("\"Port\":\"1\"") "," GUARDED(
                        "\"Port\":\"1\",\"FilterTuple\":{\"Protocols\":\"6,17\"}") "]",
                    L4_LINUX, NULL);
