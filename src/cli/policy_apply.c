@@ -10,7 +10,10 @@ static void tell(FILE *out, const struct endpoint_change *c)
     char count[POLICY_COUNT_SIZE];
     policy_change_count(c->added + c->unchanged, count);
     if (c->added == 0 && c->removed == 0)
-        fprintf(out, "%s: as before.\n", count);
+        fprintf(out, "%s: as before%s\n", count,
+                !c->drifted  ? "."
+                : c->dry_run ? ", but what carries them has drifted:"
+                             : ", but what carries them had drifted, and is repaired:");
     else
         fprintf(out, "%s: %zu %s, %zu unchanged; %zu %s.\n", count, c->added,
                 c->dry_run ? "to be added" : "added", c->unchanged, c->removed,

@@ -8,27 +8,33 @@
 #include "cli/policy_view.h"
 #include "policy/l4_json.h"
 
+static int show_policy(const struct l4_policy *p, size_t number)
+{
+    CLEANUP(buf_release) struct buf text;
+    buf_init(&text, POLICY_VIEW_MAX);
+    int r = policy_view_policy(p, number, &text);
+    if (r < 0)
+        return r;
+    CLEANUP(mem_freep) char *shown = buf_steal_cstr(&text);
+    if (shown == NULL)
+        return ERR_NOMEM;
+    output_tame(shown, true);
+    fputs(shown, stdout);
+    return 0;
+}
+
 static int show(const struct cli *cli, const char *endpoint, const struct l4_policies *l)
 {
     if (cli->json)
         return output_json(cli, l4_json_policies(l));
     if (l->count == 0)
         printf("%s has no policies.\n", endpoint);
-    int r = 0;
-    struct buf text;
-    buf_init(&text, POLICY_VIEW_MAX);
-    for (size_t i = 0; r == 0 && i < l->count; i++) {
-        buf_clear(&text);
-        r = policy_view_policy(&l->items[i], i + 1, &text);
-        char *shown = r == 0 ? buf_steal_cstr(&text) : NULL;
-        if (shown == NULL)
-            break;
-        output_tame(shown, true);
-        fputs(shown, stdout);
-        mem_free(shown);
+    for (size_t i = 0; i < l->count; i++) {
+        int r = show_policy(&l->items[i], i + 1);
+        if (r < 0)
+            return cli_fail_text(cli, "%s", err_text(r));
     }
-    buf_release(&text);
-    return r < 0 ? cli_fail_text(cli, "%s", err_text(r)) : CLI_OK;
+    return CLI_OK;
 }
 
 /* Said beside the policies, of which there may be none. */

@@ -6,11 +6,6 @@
 #include "base/str.h"
 #include "policy/json_text.h"
 
-void cri_info_init(struct cri_info *i)
-{
-    *i = (struct cri_info){.pid = 0};
-}
-
 static int bad(struct diag *d, const char *what)
 {
     return diag_set(d, ERR_FORMAT, 0,
@@ -130,7 +125,7 @@ static int read_root(const json_t *root, struct cri_info *i, struct diag *d)
 int cri_info_parse(struct slice json, struct cri_info *ret, struct diag *d)
 {
     json_t *root = NULL;
-    struct cri_info i;
+    struct cri_info i = {.pid = 0};
     if (json.len > CRI_INFO_MAX)
         return diag_set(d, ERR_TOOBIG, 0,
                         "The runtime's information on the container has %zu bytes, more than the "
@@ -141,7 +136,6 @@ int cri_info_parse(struct slice json, struct cri_info *ret, struct diag *d)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");
     if (r < 0)
         return bad(d, "it isn't JSON");
-    cri_info_init(&i);
     r = read_root(root, &i, d);
     json_decref(root);
     if (r == 0)

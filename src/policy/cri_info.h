@@ -23,7 +23,6 @@ struct cri_info {
     char runtime_type[64];                /* "io.containerd.runc.v2"; "" not told */
 };
 
-void cri_info_init(struct cri_info *i);
 /* ERR_FORMAT: not JSON, or a member isn't what it should be; ERR_TOOBIG: over CRI_INFO_MAX, or a path that no endpoint's name can hold;
  * ERR_NOMEM. ret is written on success alone. Members that are missing or null count as not told. */
 int cri_info_parse(struct slice json, struct cri_info *ret, struct diag *d);

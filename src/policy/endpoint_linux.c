@@ -196,7 +196,7 @@ static int check(struct l4_policies *wanted, struct diag *d)
 static int send_rules(const struct endpoint *e, int lock, const struct endpoint_change *c,
                       struct diag *d)
 {
-    return buf_len(&c->sent) > 0 ? nft_run_locked(e->netns_fd, lock, buf_slice(&c->sent), d) : 0;
+    return buf_len(&c->sent) > 0 ? nft_run(e->netns_fd, lock, buf_slice(&c->sent), d) : 0;
 }
 
 /* Routes were needed before and are now, or were not and aren't: what had to be done to them was drift. */
@@ -284,7 +284,9 @@ static int change(const struct endpoint *e, want_fn *want, const struct l4_polic
     l4_policies_init(&wanted);
     int err = c->dry_run ? 0 : endpoint_lock(e->netns_fd, ENDPOINT_TIMEOUT_MS, &lock, d);
     if (err == 0)
-        err = endpoint_state_read(&s, e->netns_fd, d);
+        err = endpoint_state_read_block(&s, e->netns_fd, d);
+    if (err == 0)
+        err = endpoint_state_read_policies(&s, e->netns_fd, d);
     if (err == 0)
         err = want(&s, given, &wanted, d);
     if (want == want_remembered && !s.present)
@@ -328,7 +330,7 @@ int endpoint_list(struct endpoint *e, struct l4_policies *ret, struct diag *d)
     CLEANUP(endpoint_state_release) struct endpoint_state s;
 
     endpoint_state_init(&s);
-    int err = endpoint_state_read(&s, e->netns_fd, d);
+    int err = endpoint_state_read_policies(&s, e->netns_fd, d);
     return err < 0 ? err : want_remembered(&s, NULL, ret, d);
 }
 
@@ -341,7 +343,7 @@ int endpoint_block(struct endpoint *e, struct diag *d)
     int err = endpoint_lock(e->netns_fd, ENDPOINT_TIMEOUT_MS, &lock, d);
     if (err == 0)
         err = nft_rules_block(&document, d);
-    return err < 0 ? err : nft_run_locked(e->netns_fd, lock, buf_slice(&document), d);
+    return err < 0 ? err : nft_run(e->netns_fd, lock, buf_slice(&document), d);
 }
 
 int endpoint_is_blocked(struct endpoint *e, bool *ret, struct diag *d)
@@ -349,7 +351,7 @@ int endpoint_is_blocked(struct endpoint *e, bool *ret, struct diag *d)
     CLEANUP(endpoint_state_release) struct endpoint_state s;
 
     endpoint_state_init(&s);
-    int err = endpoint_state_read(&s, e->netns_fd, d);
+    int err = endpoint_state_read_block(&s, e->netns_fd, d);
     if (err == 0)
         *ret = s.blocked;
     return err;

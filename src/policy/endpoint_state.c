@@ -35,13 +35,17 @@ static int list(struct endpoint_state *s, int netns_fd, const char *table, bool 
     return err < 0 ? diag_set(d, err, why.os_code, "%s", why.text) : 0;
 }
 
-int endpoint_state_read(struct endpoint_state *s, int netns_fd, struct diag *d)
+int endpoint_state_read_block(struct endpoint_state *s, int netns_fd, struct diag *d)
 {
     int err = list(s, netns_fd, NFT_BLOCK_TABLE, &s->blocked, d);
-    if (err < 0)
-        return err;
+
     s->damage = (struct diag){0}; /* a block has nothing to tell */
-    err = list(s, netns_fd, NFT_TABLE, &s->present, d);
+    return err;
+}
+
+int endpoint_state_read_policies(struct endpoint_state *s, int netns_fd, struct diag *d)
+{
+    int err = list(s, netns_fd, NFT_TABLE, &s->present, d);
     if (err < 0 || !s->present || s->damage.err != 0)
         return err;
     err = nft_read_policies(buf_slice(&s->listing), &s->policies, &s->damage);
@@ -83,12 +87,12 @@ static void count(const struct l4_policies *now, const struct l4_policies *wante
     c->removed = now->count - c->unchanged;
 }
 
-/* Whether the rules are other than what is remembered asks for. */
-static int look_for_drift(const struct endpoint_state *s, struct endpoint_change *c,
+/* Whether the rules are other than what is remembered asks for. That matters to nobody when they go. */
+static int look_for_drift(const struct endpoint_state *s, bool they_stay, struct endpoint_change *c,
                           bool *ret_drifted, struct diag *d)
 {
     *ret_drifted = false;
-    if (!s->present)
+    if (!s->present || (s->damage.err == 0 && !they_stay))
         return 0;
     if (s->damage.err == 0)
         return nft_compare(buf_slice(&s->listing), &s->policies, &c->notes, ret_drifted, d);
@@ -102,7 +106,7 @@ int endpoint_state_plan(const struct endpoint_state *s, const struct l4_policies
     bool drifted;
 
     count(&s->policies, wanted, c);
-    int err = look_for_drift(s, c, &drifted, d);
+    int err = look_for_drift(s, wanted->count > 0, c, &drifted, d);
     if (err < 0)
         return err;
     c->drifted = drifted;

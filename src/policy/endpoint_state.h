@@ -15,7 +15,9 @@ struct endpoint_state {
 
 void endpoint_state_init(struct endpoint_state *s);
 void endpoint_state_release(struct endpoint_state *s);
-int endpoint_state_read(struct endpoint_state *s, int netns_fd, struct diag *d);
+/* Each asks nft once; whoever changes something needs both. */
+int endpoint_state_read_block(struct endpoint_state *s, int netns_fd, struct diag *d);
+int endpoint_state_read_policies(struct endpoint_state *s, int netns_fd, struct diag *d);
 /* For those who build on what is remembered: ERR_FORMAT with the remedy if it is damaged. */
 int endpoint_state_check(const struct endpoint_state *s, struct diag *d);
 

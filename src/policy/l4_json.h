@@ -28,7 +28,7 @@ int l4_json_read_policy(const json_t *value, const char *what, struct l4_policy 
 /* New references; NULL when memory runs out. */
 json_t *l4_json_policy(const struct l4_policy *p);
 json_t *l4_json_policies(const struct l4_policies *l); /* the array */
-/* One line without spaces, at the end of ret. ERR_TOOBIG, ERR_NOMEM: ret may have got a part of it then. */
+/* One line of ASCII without spaces, at the end of ret. ERR_TOOBIG, ERR_NOMEM: ret may have got a part of it then. */
 int l4_json_write(const struct l4_policies *l, struct buf *ret);
 
 #endif

@@ -217,7 +217,7 @@ int l4_json_write(const struct l4_policies *l, struct buf *ret)
 
     if (list == NULL)
         return ERR_NOMEM;
-    int r = json_dump_callback(list, on_bytes, &sink, JSON_COMPACT);
+    int r = json_dump_callback(list, on_bytes, &sink, JSON_COMPACT | JSON_ENSURE_ASCII);
     if (sink.err < 0)
         return sink.err; /* jansson 2.14 goes on after a failure in a member's name */
     return r < 0 ? ERR_NOMEM : 0;

@@ -181,12 +181,6 @@ bool l4_policies_find(const struct l4_policies *l, const struct l4_policy *p, si
     return false;
 }
 
-void l4_policies_remove_at(struct l4_policies *l, size_t index)
-{
-    memmove(&l->items[index], &l->items[index + 1], (l->count - index - 1) * sizeof(l->items[0]));
-    l->count--;
-}
-
 /* Indices of the policies in the order of evaluation: the policies themselves are large, and a list is short. */
 struct order {
     uint16_t at[L4_POLICIES_MAX];

@@ -78,8 +78,7 @@ int l4_policies_add(struct l4_policies *l,
                     const struct l4_policy *p); /* copies; ERR_LIMIT, ERR_NOMEM */
 int l4_policies_copy(const struct l4_policies *l, struct l4_policies *ret);
 bool l4_policies_find(const struct l4_policies *l, const struct l4_policy *p, size_t *ret_index);
-void l4_policies_remove_at(struct l4_policies *l, size_t index); /* keeps the order */
-void l4_policies_sort(struct l4_policies *l);                    /* by priority; stable */
+void l4_policies_sort(struct l4_policies *l); /* by priority; stable */
 /* The same policies in the same order of evaluation. */
 bool l4_policies_eq(const struct l4_policies *a, const struct l4_policies *b);
 

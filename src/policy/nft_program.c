@@ -56,7 +56,7 @@ static int explain(const struct nft_process *p, const char *verb, struct diag *d
     return diag_set(d, ERR_IO, 0, "Failed to %s nftables rules: nft says: %s", verb, words);
 }
 
-int nft_run_locked(int netns_fd, int lock_fd, struct slice document, struct diag *d)
+int nft_run(int netns_fd, int lock_fd, struct slice document, struct diag *d)
 {
     static const char *const args[] = {"nft", "-f", "-", NULL};
     struct nft_process p = {
@@ -66,11 +66,6 @@ int nft_run_locked(int netns_fd, int lock_fd, struct slice document, struct diag
     if (err < 0)
         return err;
     return p.exit == 0 ? 0 : explain(&p, "change", d);
-}
-
-int nft_run(int netns_fd, struct slice document, struct diag *d)
-{
-    return nft_run_locked(netns_fd, -1, document, d);
 }
 
 int nft_list(int netns_fd, const char *table, struct buf *ret, struct diag *d)
@@ -90,6 +85,13 @@ int nft_list(int netns_fd, const char *table, struct buf *ret, struct diag *d)
     return explain(&p, "list", d);
 }
 
+static int no_version(struct diag *d)
+{
+    return diag_set(d, ERR_VERSION, 0,
+                    "nft does not tell its version; policies need nftables " NFT_VERSION_MIN
+                    " or newer");
+}
+
 /* "nftables v1.0.6 (Lester Gooch #5)" */
 int nft_version(char ret[NFT_VERSION_SIZE], struct diag *d)
 {
@@ -99,6 +101,8 @@ int nft_version(char ret[NFT_VERSION_SIZE], struct diag *d)
 
     buf_init(&text, VERSION_OUTPUT_MAX);
     int err = nft_process_run(&p, d);
+    if (err == ERR_TOOBIG)
+        return no_version(d);
     if (err < 0)
         return err;
     const char *all = buf_cstr(&text);
@@ -107,9 +111,7 @@ int nft_version(char ret[NFT_VERSION_SIZE], struct diag *d)
     const char *v = strchr(all, 'v');
     size_t len = v != NULL ? strspn(v + 1, "0123456789.") : 0;
     if (p.exit != 0 || len == 0 || len >= NFT_VERSION_SIZE)
-        return diag_set(d, ERR_VERSION, 0,
-                        "nft does not tell its version; policies need nftables " NFT_VERSION_MIN
-                        " or newer");
+        return no_version(d);
     return str_copy_slice(ret, NFT_VERSION_SIZE, slice_of(v + 1, len));
 }
 

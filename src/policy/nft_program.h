@@ -11,10 +11,9 @@
 
 #define NFT_VERSION_MIN "1.0.2"
 
-/* One transaction: whole or not at all. ERR_* with nft's own words. */
-int nft_run(int netns_fd, struct slice document, struct diag *d);
-/* The same; the lock (-1: none) is kept open until nft has ended, even when this process is killed meanwhile. */
-int nft_run_locked(int netns_fd, int lock_fd, struct slice document, struct diag *d);
+/* One transaction: whole or not at all. ERR_* with nft's own words. The lock (-1: none) is kept open until nft has ended, even when
+ * this process is killed meanwhile. */
+int nft_run(int netns_fd, int lock_fd, struct slice document, struct diag *d);
 /* `nft list table inet NAME` into ret (emptied first; stays empty if there is no such table). */
 int nft_list(int netns_fd, const char *table, struct buf *ret, struct diag *d);
 

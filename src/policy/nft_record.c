@@ -22,21 +22,6 @@ static uint64_t sum_of(struct slice bytes)
 
 /* ---- Writing ---- */
 
-struct sink {
-    struct buf *to;
-    int err;
-};
-
-/* jansson 2.14 goes on after a failure in a member's name, so the failure is kept. */
-static int put(const char *text, size_t len, void *arg)
-{
-    struct sink *s = arg;
-
-    if (s->err == 0)
-        s->err = buf_put(s->to, slice_of(text, len));
-    return s->err;
-}
-
 static int put_quoted(struct buf *quoted, struct slice json)
 {
     int err = 0;
@@ -54,19 +39,14 @@ static int make_text(const struct l4_policies *l, struct buf *ret, struct diag *
 {
     CLEANUP(buf_release) struct buf json;
 
-    struct sink sink = {.to = &json};
     buf_init(&json, L4_JSON_MAX);
-    json_t *value = l4_json_policies(l);
-    bool dumped = value != NULL &&
-                  json_dump_callback(value, put, &sink, JSON_COMPACT | JSON_ENSURE_ASCII) == 0;
-    json_decref(value);
-    if (dumped && sink.err == 0 && put_quoted(ret, buf_slice(&json)) == 0)
-        return 0;
-    if (buf_len(&json) > L4_JSON_MAX / 2)
-        return diag_set(d, ERR_TOOBIG, 0,
-                        "The policies are too long to be remembered: more than %zu MiB",
+    int err = l4_json_write(l, &json);
+    if (err == 0)
+        err = put_quoted(ret, buf_slice(&json));
+    if (err == ERR_TOOBIG)
+        return diag_set(d, err, 0, "The policies are too long to be remembered: more than %zu MiB",
                         L4_JSON_MAX >> 20);
-    return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+    return err < 0 ? diag_set(d, err, 0, "Out of memory") : 0;
 }
 
 int nft_record_write(const struct l4_policies *l, struct nft_text *t, struct diag *d)

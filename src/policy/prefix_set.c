@@ -118,15 +118,6 @@ int prefix_set_add_list(struct prefix_set *s, const char *list, struct diag *d)
     return r;
 }
 
-bool prefix_set_contains(const struct prefix_set *s, const struct ip_addr *a)
-{
-    for (size_t i = 0; i < s->count; i++) {
-        if (prefix_contains(&s->prefixes[i], a))
-            return true;
-    }
-    return false;
-}
-
 bool prefix_set_eq(const struct prefix_set *a, const struct prefix_set *b)
 {
     if (a->count != b->count)

@@ -93,7 +93,7 @@ void watch_container_free(struct watch_container *c)
     mem_free(c);
 }
 
-struct watch_subject watch_container_subject(const struct watch_container *c)
+static struct watch_subject subject_of(const struct watch_container *c)
 {
     return (struct watch_subject){c->labels, c->annotations, c->label_count, c->annotation_count};
 }
@@ -160,7 +160,7 @@ size_t watch_sandbox_match(const struct watch_sandbox *s, const struct watch_rul
     size_t first = NO_RULE;
     LIST_FOR_EACH (node, &s->containers) {
         const struct watch_subject subject =
-            watch_container_subject(LIST_ENTRY(node, struct watch_container, node));
+            subject_of(LIST_ENTRY(node, struct watch_container, node));
         size_t rule;
         if (watch_rules_match(rules, &subject, &rule) && rule < first)
             first = rule;

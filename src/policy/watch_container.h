@@ -27,12 +27,11 @@ struct watch_sandbox {
     char id[RUNTIME_ID_SIZE];
     size_t rule;             /* index, or NO_RULE */
     struct watch_pass *pass; /* NULL: none */
-    bool pass_reconciles;
-    bool again;        /* another pass once this one is done */
-    bool told_host;    /* that it has the host's network */
-    bool blocked;      /* by us, and not opened since */
-    unsigned failures; /* in a row */
-    uint64_t retry_at; /* clock_mono_ns; 0: not */
+    bool again;              /* another pass once this one is done */
+    bool told_host;          /* that it has the host's network */
+    bool blocked;            /* by us, and not opened since */
+    unsigned failures;       /* in a row */
+    uint64_t retry_at;       /* clock_mono_ns; 0: not */
 };
 
 /* ERR_TOOBIG: a longer id than any runtime makes. ERR_NOMEM. */
@@ -40,7 +39,6 @@ int watch_container_new(const struct runtime_container *told, struct watch_conta
 /* Takes over what is told now; unchanged on failure. */
 int watch_container_update(struct watch_container *c, const struct runtime_container *told);
 void watch_container_free(struct watch_container *c);
-struct watch_subject watch_container_subject(const struct watch_container *c);
 
 int watch_sandbox_new(struct watch *w, const char *id, struct watch_sandbox **ret);
 void watch_sandbox_free(struct watch_sandbox *s); /* its containers are gone by then */

@@ -33,7 +33,7 @@ void watch_rules_free(struct watch_rules *r)
     mem_free(r);
 }
 
-void watch_rules_freep(struct watch_rules **r)
+static void free_rules(struct watch_rules **r)
 {
     watch_rules_free(*r);
 }
@@ -113,14 +113,14 @@ static int check_members(json_t *value, const char *what, struct diag *d)
     json_t *member;
     if (!json_is_object(value))
         return diag_set(d, ERR_FORMAT, 0, "%s: an object is expected", what);
-    json_object_foreach(
-        value, key,
-        member) if (!str_eq(key, "Labels") && !str_eq(key, "Annotations") &&
-                    !str_eq(key,
-                            "Policies")) return diag_set(d, ERR_FORMAT, 0,
-                                                         "%s: unknown member \"%.100s\"; a rule "
-                                                         "has Labels, Annotations and Policies",
-                                                         what, key);
+    json_object_foreach(value, key, member)
+    {
+        if (!str_eq(key, "Labels") && !str_eq(key, "Annotations") && !str_eq(key, "Policies"))
+            return diag_set(d, ERR_FORMAT, 0,
+                            "%s: unknown member \"%.100s\"; a rule has Labels, Annotations and "
+                            "Policies",
+                            what, key);
+    }
     return 0;
 }
 
@@ -170,7 +170,7 @@ int watch_rules_read_value(json_t *value, struct watch_rules **ret, struct diag 
     size_t count = json_array_size(array);
     if (count > WATCH_RULES_MAX)
         return diag_set(d, ERR_LIMIT, 0, "%zu rules; at most %d are taken", count, WATCH_RULES_MAX);
-    CLEANUP(watch_rules_freep) struct watch_rules *rules = NEW(struct watch_rules);
+    CLEANUP(free_rules) struct watch_rules *rules = NEW(struct watch_rules);
     if (rules == NULL || (rules->items = mem_array(count, sizeof(*rules->items))) == NULL)
         return no_memory(d);
     rules->document = json_incref(value);

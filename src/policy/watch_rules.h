@@ -45,7 +45,6 @@ int watch_rules_read_value(json_t *value, struct watch_rules **ret, struct diag 
 /* A file that nobody but root and this process's own user may write, as whoever may write it decides where traffic goes. Blocks. */
 int watch_rules_load(const char *path, struct watch_rules **ret, struct diag *d);
 void watch_rules_free(struct watch_rules *r); /* NULL does nothing */
-void watch_rules_freep(struct watch_rules **r);
 
 /* The index of the first rule that the subject matches. */
 bool watch_rules_match(const struct watch_rules *r, const struct watch_subject *s,

@@ -147,7 +147,7 @@ static int end_container(void **state UNUSED)
 
 static int run(const char *text)
 {
-    return nft_run(container.netns_fd, slice_str(text), &d);
+    return nft_run(container.netns_fd, -1, slice_str(text), &d);
 }
 
 /* ---- nft itself ---- */
@@ -186,7 +186,7 @@ static void input_and_output_may_be_larger_than_any_pipe(void **state UNUSED)
     assert_int_equal(buf_put_str(&text, "add table inet one\n"), 0);
     for (int i = 0; i < CHAINS; i++)
         assert_int_equal(buf_printf(&text, "add chain inet one a_chain_with_a_number_%d\n", i), 0);
-    assert_int_equal(nft_run(container.netns_fd, buf_slice(&text), &d), 0);
+    assert_int_equal(nft_run(container.netns_fd, -1, buf_slice(&text), &d), 0);
     assert_int_equal(nft_list(container.netns_fd, "one", &text, &d), 0);
     assert_true(buf_len(&text) > (size_t)512 * 1024);
     assert_non_null(strstr(buf_cstr(&text), "a_chain_with_a_number_19999"));
@@ -265,7 +265,7 @@ static void standard_descriptors_may_be_closed(void **state UNUSED)
         (void)close(2);
         CLEANUP(buf_release) struct buf text;
         buf_init(&text, 100000);
-        int err = nft_run(container.netns_fd, SLICE_LIT("add table inet one\n"), &d);
+        int err = nft_run(container.netns_fd, -1, SLICE_LIT("add table inet one\n"), &d);
         if (err == 0)
             err = nft_list(container.netns_fd, "one", &text, &d);
         _exit(err == 0 && strstr(buf_cstr(&text), "one") != NULL ? 0 : 1);
@@ -332,8 +332,8 @@ static void *run_some(void *arg)
 
     (void)snprintf(text, sizeof(text), "add table inet t%d\n", *(const int *)arg);
     for (int i = 0; i < 10; i++) {
-        failed += nft_run(container.netns_fd, slice_str(text), &e) != 0;
-        failed += nft_run(container.netns_fd, SLICE_LIT("nonsense\n"), &e) != ERR_IO;
+        failed += nft_run(container.netns_fd, -1, slice_str(text), &e) != 0;
+        failed += nft_run(container.netns_fd, -1, SLICE_LIT("nonsense\n"), &e) != ERR_IO;
     }
     return (void *)failed;
 }
@@ -379,6 +379,9 @@ static void nft_must_be_there_and_new_enough(void **state UNUSED)
     assert_int_equal(nft_check(&d), 0);
     write_text(MODE, "vnothing of the kind", 0600);
     assert_int_equal(nft_check(&d), ERR_VERSION);
+    write_text(MODE, "o", 0600); /* another program, which has much to say */
+    assert_int_equal(nft_check(&d), ERR_VERSION);
+    assert_non_null(strstr(d.text, "does not tell its version"));
     real_again();
     assert_int_equal(mount("/dev/null", "/usr/sbin/nft", NULL, MS_BIND, NULL), 0);
     placed = true;
@@ -469,7 +472,7 @@ static void a_killed_writer_holds_the_lock_until_its_nft_has_ended(void **state 
     if (pid == 0) {
         if (endpoint_lock(container.netns_fd, 100, &fd, &d) < 0 || write(ready[1], "", 1) != 1)
             _exit(1);
-        _exit(nft_run_locked(container.netns_fd, fd, SLICE_LIT("x"), &d) < 0);
+        _exit(nft_run(container.netns_fd, fd, SLICE_LIT("x"), &d) < 0);
     }
     assert_int_equal(read(ready[0], &byte, 1), 1);
     (void)usleep(200000);

@@ -5,6 +5,7 @@ the test makes."""
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -317,6 +318,48 @@ def remove_takes_one_by_what_it_has(world):
     expect((result["removed"], world.policies(blue)) == (2, []), result)
 
 
+def apply_says_what_it_repairs(world):
+    blue = world.namespace("blue")
+    path = write("one.json", [policy(1)])
+    world.good("apply", blue, "--file", path)
+    clean = world.nft(blue, "list", "ruleset")
+    chain = chain_with_rules(world, blue)
+    world.nft(blue, "flush", "chain", "inet", TABLE, chain)
+    dry = world.good("apply", blue, "--file", path, "--dry-run")
+    expect("1 policy: as before, but what carries them has drifted:\n" in dry.err and chain in dry.err, dry)
+    told = world.good("apply", blue, "--file", path)
+    expect(told.out.startswith("1 policy: as before, but what carries them had drifted, and is repaired:\n") and chain in told.out, told)
+    expect(world.nft(blue, "list", "ruleset") == clean, "it isn't as before")
+
+
+def clear_tells_of_no_drift_that_ends_with_it(world):
+    blue = world.namespace("blue")
+    world.good("add", blue, "--port", "80", "--uid", "9")
+    world.nft(blue, "flush", "chain", "inet", TABLE, chain_with_rules(world, blue))
+    expect(world.good("clear", blue).out == "Removed 1 policy.\n", "clear of rules that somebody changed")
+
+
+def nft_is_asked_no_more_often_than_need_be(world):
+    """Each time it reads the whole table. Once for its version, once for each table that matters to the command, once to change."""
+    blue = world.namespace("blue")
+    path = write("one.json", [policy(1)])
+    log, real, counting = (os.path.join(DIR, name) for name in ("nft.log", "nft.real", "nft.counting"))
+    shutil.copy("/usr/sbin/nft", real)
+    write("nft.counting", f'#!/bin/sh\necho "$*" >>{log}\nexec {real} "$@"\n')
+    os.chmod(counting, 0o755)
+    subprocess.run(["mount", "--bind", counting, "/usr/sbin/nft"], check=True)
+    try:
+        for words, most in ((["apply", blue, "--file", path], 4), (["apply", blue, "--file", path], 3), (["list", blue], 3),
+                            (["reconcile", blue], 3), (["remove", blue, "--outbound-port", "15001"], 5), (["clear", blue], 3)):
+            write("nft.log", "")
+            world.good(*words)
+            with open(log, encoding="utf-8") as file:
+                calls = file.read().splitlines()
+            expect(0 < len(calls) <= most and calls[0] == "--version", (words, calls))
+    finally:
+        subprocess.run(["umount", "/usr/sbin/nft"], check=True)
+
+
 def clear_leaves_nothing(world):
     blue = world.namespace("blue")
     before = world.ruleset(blue)
@@ -551,7 +594,8 @@ if __name__ == "__main__":
         list_tells_people_everything, a_cgroup_must_be_there, a_block_is_told, several_writers_lose_nothing,
         json_has_what_the_man_page_says, output_that_cant_be_written_is_a_failure, port_alone_sets_both_directions, add_says_what_is_new_and_what_was_there,
         what_list_prints_apply_reads, apply_touches_nothing_that_is_right, dry_run_prints_what_would_be_sent_and_sends_nothing,
-        what_dry_run_prints_is_the_change, remove_takes_one_by_what_it_has, clear_leaves_nothing, reconcile_repairs_and_says_what,
+        what_dry_run_prints_is_the_change, remove_takes_one_by_what_it_has,
+        apply_says_what_it_repairs, clear_tells_of_no_drift_that_ends_with_it, nft_is_asked_no_more_often_than_need_be, clear_leaves_nothing, reconcile_repairs_and_says_what,
         reconcile_with_a_file_restores_what_was_deleted, the_seeds_example_is_refused_for_its_ports,
         validate_says_everything_with_numbers, root_as_loop_guard_is_warned_of, what_this_system_cant_do_changes_nothing,
         files_that_are_none_are_named,

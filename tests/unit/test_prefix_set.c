@@ -17,14 +17,6 @@ static struct prefix_set set_of(const char *list)
     return s;
 }
 
-static struct ip_addr address(const char *text)
-{
-    struct ip_addr a;
-
-    assert_int_equal(ip_addr_parse(text, &a), 0);
-    return a;
-}
-
 static void expect_one(const char *given, const char *written)
 {
     struct prefix_set s = set_of(given);
@@ -112,21 +104,6 @@ static void test_a_full_set_refuses_one_more_and_takes_what_it_has(void **state)
     assert_int_equal(prefix_set_add(&s, "10.0.5.1", NULL), 0);
 }
 
-static void test_a_set_contains_addresses_of_its_family_alone(void **state)
-{
-    (void)state;
-    struct prefix_set s = set_of("10.0.0.0/8,fd00::1");
-    struct ip_addr in4 = address("10.255.0.1"), out4 = address("11.0.0.1");
-    struct ip_addr in6 = address("fd00::1"), out6 = address("fd00::2");
-
-    assert_true(prefix_set_contains(&s, &in4));
-    assert_false(prefix_set_contains(&s, &out4));
-    assert_true(prefix_set_contains(&s, &in6));
-    assert_false(prefix_set_contains(&s, &out6));
-    s = set_of("0.0.0.0/0");
-    assert_false(prefix_set_contains(&s, &in6));
-}
-
 static void test_sets_are_equal_in_any_order(void **state)
 {
     (void)state;
@@ -146,7 +123,6 @@ int main(void)
         cmocka_unit_test(test_order_is_kept_and_repetitions_are_not),
         cmocka_unit_test(test_what_is_no_prefix_is_refused_with_the_remedy),
         cmocka_unit_test(test_a_full_set_refuses_one_more_and_takes_what_it_has),
-        cmocka_unit_test(test_a_set_contains_addresses_of_its_family_alone),
         cmocka_unit_test(test_sets_are_equal_in_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
