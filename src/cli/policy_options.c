@@ -1,5 +1,7 @@
 #include "cli/policy_options.h"
 
+#include <string.h>
+
 #include "base/str.h"
 #include "cli/policy_file.h"
 #include "policy/l4_check.h"
@@ -61,6 +63,51 @@ int policy_options_read(const struct cli *cli, bool *ret_given, struct l4_policy
     return g.count > 0 ? l4_options_read(g.list, g.count, ret, d) : 0;
 }
 
+static bool is_guard(const char *name)
+{
+    return str_eq(name, "usersid") || str_eq(name, "uid") || str_eq(name, "gid") ||
+           str_eq(name, "cgroup");
+}
+
+static bool only_guards_given(const struct cli *cli)
+{
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+        if (options_count(&cli->options, settings[i].name) > 0 && !is_guard(settings[i].name))
+            return false;
+    return true;
+}
+
+static void add_guard(struct l4_guard *g, const struct l4_guard *more)
+{
+    if (more->has_uid) {
+        g->has_uid = true;
+        g->uid = more->uid;
+    }
+    if (more->has_gid) {
+        g->has_gid = true;
+        g->gid = more->gid;
+    }
+    if (!str_is_empty(more->user_sid))
+        memcpy(g->user_sid, more->user_sid, sizeof(g->user_sid));
+    if (!str_is_empty(more->cgroup))
+        memcpy(g->cgroup, more->cgroup, sizeof(g->cgroup));
+}
+
+int policy_options_join(const struct cli *cli, const struct l4_policy *one,
+                        struct l4_policies *list)
+{
+    if (list->count > 0 && only_guards_given(cli)) {
+        for (size_t i = 0; i < list->count; i++)
+            add_guard(&list->items[i].guard, &one->guard);
+        return CLI_OK;
+    }
+    int r = l4_policies_add(list, one);
+    if (r < 0)
+        return cli_fail_text(cli, "%s",
+                             r == ERR_LIMIT ? "There is no room for one more policy" : err_text(r));
+    return CLI_OK;
+}
+
 static int gather(const struct cli *cli, struct l4_policies *list)
 {
     const char *path = cli_text(cli, "file");
@@ -71,11 +118,7 @@ static int gather(const struct cli *cli, struct l4_policies *list)
         return cli_usage(cli, "%s", d.text);
     if (path != NULL && policy_file_read(path, list, &d) < 0)
         return cli_fail(cli, &d);
-    int r = given ? l4_policies_add(list, &one) : 0;
-    if (r < 0)
-        return cli_fail_text(cli, "%s",
-                             r == ERR_LIMIT ? "There is no room for one more policy" : err_text(r));
-    return CLI_OK;
+    return given ? policy_options_join(cli, &one, list) : CLI_OK;
 }
 
 int policy_options_gather(const struct cli *cli, struct l4_policies *ret)

@@ -50,11 +50,33 @@ static void check(struct validation *v, const struct l4_policies *l, enum l4_sys
     (void)l4_check_warnings(l, system, on_warning, v);
 }
 
+/* A loop guard that is a SID alone counts on Windows only: such policies are written for it. */
+static bool is_for_windows(const struct l4_policies *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        const struct l4_guard *g = &l->items[i].guard;
+        if (!str_is_empty(g->user_sid) && !g->has_uid && !g->has_gid && str_is_empty(g->cgroup))
+            return true;
+    }
+    return false;
+}
+
+static const char *system_meant(const struct cli *cli, const struct l4_policies *l)
+{
+    const char *system = cli_text(cli, "system");
+    if (system != NULL)
+        return system;
+    if (l4_system_here() == L4_WINDOWS || !is_for_windows(l))
+        return system_name(l4_system_here());
+    cli_note(cli, "Judged for Windows, as the loop guard is a SID. On Linux it takes --uid, --gid "
+                  "or --cgroup, "
+                  "beside --file too");
+    return system_name(L4_WINDOWS);
+}
+
 static void check_systems(struct validation *v, const struct l4_policies *l)
 {
-    const char *system = cli_text(v->cli, "system");
-    if (system == NULL)
-        system = system_name(l4_system_here());
+    const char *system = system_meant(v->cli, l);
     if (!str_eq(system, "windows"))
         check(v, l, L4_LINUX);
     if (!str_eq(system, "linux"))
@@ -104,9 +126,9 @@ static int validate(struct validation *v, struct l4_policies *l)
     int status = path != NULL ? read_file(v, path, l) : CLI_OK;
     if (status != CLI_OK)
         return status;
-    int r = given ? l4_policies_add(l, &one) : 0;
-    if (r < 0)
-        return cli_fail_text(v->cli, "%s", err_text(r));
+    status = given ? policy_options_join(v->cli, &one, l) : CLI_OK;
+    if (status != CLI_OK)
+        return status;
     check_systems(v, l);
     return show(v, l);
 }
@@ -129,7 +151,8 @@ static const struct option options[] = {
     {.name = "system",
      .kind = OPTION_CHOICE,
      .value_name = "linux|windows|both",
-     .help = "Which must be able to do it (the one this runs on)"},
+     .help = "Which must be able to do it (the one it is written for: Windows if its loop guard is "
+             "a SID alone, else this one)"},
     {.name = NULL},
 };
 
