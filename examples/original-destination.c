@@ -24,6 +24,7 @@
  * To learn from, not for production: no time-outs for TCP, few UDP flows.
  */
 #include <arpa/inet.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/netfilter_ipv4.h>
@@ -308,6 +309,7 @@ static bool become(uid_t uid)
     struct __user_cap_data_struct caps[2] = {{0}};
 
     caps[0].effective = caps[0].permitted = 1u << CAP_NET_RAW;
+    (void)setgroups(0, NULL); /* a user namespace may not allow it */
     if (prctl(PR_SET_KEEPCAPS, 1) < 0 || setresgid(uid, uid, uid) < 0 ||
         setresuid(uid, uid, uid) < 0)
         return false;

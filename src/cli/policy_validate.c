@@ -160,15 +160,16 @@ const struct command command_policy_validate = {
     .name = "policy validate",
     .group = "Container policies",
     .summary = "Say what is wrong with policies, without an endpoint",
-    .description = "All problems are said, each with its policy's number. Warnings are of what "
-                   "works but is perhaps not "
-                   "meant.\n"
-                   "\n"
-                   "The exit status is 1 when there is a problem.\n"
-                   "\n"
-                   "Examples:\n"
-                   "  stile policy validate --file policies.json --system both\n"
-                   "  stile policy validate --port 8000 --usersid system --system windows",
+    .description =
+        "All problems are said, each with its policy's number; but what can't be read ends it. "
+        "Warnings are of what works\n"
+        "but is perhaps not meant.\n"
+        "\n"
+        "The exit status is 1 when there is a problem.\n"
+        "\n"
+        "Examples:\n"
+        "  stile policy validate --file policies.json --system both\n"
+        "  stile policy validate --port 8000 --usersid system --system windows",
     .options = options,
     .shows_json = true,
     .run = run_validate,

@@ -247,8 +247,8 @@ static int plan_difference(const struct held *h, const struct l4_policies *wante
     return 0;
 }
 
-static int plan_removal(const struct held *h, const struct l4_policies *those, struct plan *p,
-                        struct diag *d)
+static int plan_remove(const struct held *h, const struct l4_policies *those, struct plan *p,
+                       struct diag *d)
 {
     CLEANUP(mem_freep) bool *taken = new_marks(h);
     if (taken == NULL)
@@ -399,12 +399,6 @@ static int plan_apply(const struct held *h, const struct l4_policies *wanted, st
                       struct diag *d)
 {
     return plan_difference(h, wanted, true, p, d);
-}
-
-static int plan_remove(const struct held *h, const struct l4_policies *those, struct plan *p,
-                       struct diag *d)
-{
-    return plan_removal(h, those, p, d);
 }
 
 int endpoint_add(struct endpoint *e, const struct l4_policies *more, struct endpoint_change *c,

@@ -253,6 +253,14 @@ static enum answer is_of_first_process(int root, int netns_fd, const struct stat
     return inside == first.st_ino ? YES : NO;
 }
 
+static int refuse(const char *name, const char *whose, const char *traffic, struct diag *d)
+{
+    return diag_set(d, ERR_DENIED, 0,
+                    "%s is the network %s: policies there would catch %s. Say --host if that is "
+                    "meant",
+                    name, whose, traffic);
+}
+
 static int refuse_host(int netns_fd, const char *name, struct diag *d)
 {
     struct stat st, own;
@@ -265,24 +273,12 @@ static int refuse_host(int netns_fd, const char *name, struct diag *d)
         return diag_set(d, err_from_errno(errno), errno,
                         "Failed to compare %s with the network of this host: %s", name,
                         strerror(errno));
-    if (is_same(&st, &own) && st.st_ino != FIRST_NETWORK_INODE &&
-        is_of_first_process(root, netns_fd, &st) == NO)
-        return diag_set(d, ERR_DENIED, 0,
-                        "%s is the network that this program itself runs in: policies there would "
-                        "catch its own traffic. Say --host if that is meant",
-                        name);
     enum answer first =
         st.st_ino == FIRST_NETWORK_INODE ? YES : is_of_first_process(root, netns_fd, &st);
     if (first == YES)
-        return diag_set(d, ERR_DENIED, 0,
-                        "%s is the network of this host itself: policies there would catch the "
-                        "traffic of the whole host. Say --host if that is meant",
-                        name);
+        return refuse(name, "of this host itself", "the traffic of the whole host", d);
     if (is_same(&st, &own))
-        return diag_set(d, ERR_DENIED, 0,
-                        "%s is the network that this program itself is in: policies there would "
-                        "catch its own traffic. Say --host if that is meant",
-                        name);
+        return refuse(name, "that this program itself runs in", "its own traffic", d);
     if (first == UNKNOWN)
         return diag_set(d, ERR_PERM, 0,
                         "Whether %s is the network of this host itself can't be found out: not "
