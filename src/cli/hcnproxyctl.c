@@ -23,8 +23,10 @@ static int run_add(struct cli *cli)
     return policy_change_given(cli, &change);
 }
 
-static int run_version(struct cli *cli UNUSED)
+static int run_version(struct cli *cli)
 {
+    if (cli->json)
+        return output_json(cli, json_pack("{s:s}", "version", STILE_VERSION));
     printf("hcnproxyctl %s (stile)\n", STILE_VERSION);
     return CLI_OK;
 }

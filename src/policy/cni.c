@@ -68,7 +68,11 @@ static int open_endpoint(struct cni_request *r, struct endpoint **ret, struct di
 {
     int err = endpoint_open(r->netns, 0, ret, d);
     if (err == ERR_DENIED)
-        return fail(r, CNI_CODE_HOST, "CNI_NETNS is the network of the host itself", err);
+        return fail(r, CNI_CODE_HOST, "CNI_NETNS is the network of the host itself",
+                    diag_set(d, err, 0,
+                             "%s is no container's: policies there would catch the traffic of the "
+                             "whole host, which no plugin of a container may do",
+                             r->netns));
     return err < 0 ? fail(r, CNI_CODE_POLICY, "The container's network can't be opened", err) : 0;
 }
 

@@ -177,8 +177,10 @@ static int lookup_anywhere(const struct lookup *l)
         if (r != ERR_REFUSED && r != ERR_UNSUPPORTED)
             break;
     }
-    if (last.err == 0)
-        return cri_place_none(l->d);
+    if (last.err == 0) {
+        (void)cri_place_none(&last);
+        return lookup_none(&last, l->d);
+    }
     return diag_set(l->d, last.err, last.os_code, "%s", last.text);
 }
 

@@ -32,6 +32,12 @@ int lookup_endpoints(const char *network, struct lookup_result *ret, struct diag
     return 0;
 }
 
+int lookup_none(const struct diag *why, struct diag *d)
+{
+    return diag_set(d, why->err, 0, "%s. For podman's containers say --runtimeendpoint podman",
+                    why->text);
+}
+
 int lookup_podman(const char *container, struct lookup_result *ret, struct diag *d)
 {
     char network[ENDPOINT_NAME_SIZE];

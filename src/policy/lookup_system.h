@@ -10,6 +10,9 @@ int lookup_shielded(int (*run)(void *arg), void *arg);
 /* From what cri_network_name gave. */
 int lookup_endpoints(const char *network, struct lookup_result *ret, struct diag *d);
 
+/* No runtime is running: `why` says so. ERR_NOTFOUND, with what else there could be on this system. */
+int lookup_none(const struct diag *why, struct diag *d);
+
 /* Of podman's container: a full id, a beginning of one, or a name. */
 int lookup_podman(const char *container, struct lookup_result *ret, struct diag *d);
 

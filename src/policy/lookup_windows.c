@@ -11,6 +11,11 @@ int lookup_endpoints(const char *network, struct lookup_result *ret, struct diag
     return hns_namespace_endpoints(network, ret, d);
 }
 
+int lookup_none(const struct diag *why, struct diag *d)
+{
+    return diag_set(d, why->err, 0, "%s", why->text);
+}
+
 int lookup_podman(const char *container, struct lookup_result *ret, struct diag *d)
 {
     (void)container;

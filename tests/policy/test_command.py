@@ -115,7 +115,7 @@ def a_process_is_an_endpoint_until_it_ends(world):
 
 
 def lookup_says_where_it_looked(world):
-    world.refused(1, "lookup", "ccaae3aba155", says=["containerd"])
+    world.refused(1, "lookup", "ccaae3aba155", says=["containerd", "--runtimeendpoint podman"])
     world.refused(1, "lookup", "ccaae3aba155", "--runtimeendpoint", "unix:///run/test/none.sock", says=["/run/test/none.sock"])
     world.refused(2, "lookup", says=["CONTAINER"])
 
@@ -536,6 +536,7 @@ def hcnproxyctl_takes_its_own_command_line(world):
         expect("--runtimeendpoint " in call("lookup", "--help").out, name)
         expect(call("add", "--help").out == call("help", "add").out, name)
         expect(call("version").out.startswith("hcnproxyctl "), name)
+        expect(call("version", "--json").json()["version"] == call("version").out.split()[1], name)
         missing = call("lookup", "ccaae3aba155", "--runtimeendpoint", "/run/test/none.sock")
         expect(missing.status == 1 and missing.err.startswith("hcnproxyctl lookup: "), missing)
         unknown = call("apply", blue)
@@ -601,7 +602,8 @@ if __name__ == "__main__":
         json_has_what_the_man_page_says, output_that_cant_be_written_is_a_failure, port_alone_sets_both_directions, add_says_what_is_new_and_what_was_there,
         what_list_prints_apply_reads, apply_touches_nothing_that_is_right, dry_run_prints_what_would_be_sent_and_sends_nothing,
         what_dry_run_prints_is_the_change, remove_takes_one_by_what_it_has,
-        apply_says_what_it_repairs, clear_tells_of_no_drift_that_ends_with_it, nft_is_asked_no_more_often_than_need_be, clear_leaves_nothing, reconcile_repairs_and_says_what,
+        apply_says_what_it_repairs, clear_tells_of_no_drift_that_ends_with_it, nft_is_asked_no_more_often_than_need_be,
+        clear_leaves_nothing, reconcile_repairs_and_says_what,
         reconcile_with_a_file_restores_what_was_deleted, the_seeds_example_is_refused_for_its_ports,
         validate_says_everything_with_numbers, root_as_loop_guard_is_warned_of, what_this_system_cant_do_changes_nothing,
         files_that_are_none_are_named,

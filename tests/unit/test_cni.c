@@ -155,7 +155,7 @@ static void a_failure_of_any_kind_fails_add(UNUSED void **state)
     is_error(call("ADD", CONF("1.0.0", EVERY("8000") "," PREV)), 100, "can't be changed");
     e->fail_change = 0;
     e->fail_open = ERR_DENIED;
-    is_error(call("ADD", CONF("1.0.0", EVERY("8000") "," PREV)), 102, "can't be opened");
+    is_error(call("ADD", CONF("1.0.0", EVERY("8000") "," PREV)), 102, "no container's");
     e->fail_open = ERR_PERM;
     is_error(call("ADD", CONF("1.0.0", EVERY("8000") "," PREV)), 100, "can't be opened");
     e->fail_open = 0;
