@@ -76,9 +76,8 @@ static int put_message(struct buf *b, const struct watch_event *e)
 {
     switch (e->kind) {
     case WATCH_CONNECTED:
-        return buf_printf(b, "Connected to the container runtime: %s", e->text);
     case WATCH_DISCONNECTED:
-        return buf_printf(b, "No container runtime: %s", e->text);
+        return buf_put_str(b, e->text);
     case WATCH_LISTED:
         return buf_put_str(b, "All containers that run have been told");
     case WATCH_APPLIED:
@@ -145,7 +144,7 @@ void policy_watch_tell_rules(bool json, size_t count, const char *problem)
             set_text(o, "text", problem);
         print_line(o);
     } else if (problem == NULL) {
-        log_info("%zu rules", count);
+        log_info("%zu %s", count, count == 1 ? "rule" : "rules");
     } else {
         log_error("The rules of before stay in use: %s", problem);
     }

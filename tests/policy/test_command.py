@@ -120,6 +120,12 @@ def lookup_says_where_it_looked(world):
     world.refused(2, "lookup", says=["CONTAINER"])
 
 
+def watch_says_once_what_it_waits_for(world):
+    path = write("rules.json", [{"Labels": {"app": "web"}, "Policies": [policy(1)]}])
+    told = world.refused(1, "watch", "--once", "--file", path, says=["1 rule\n", "/run/containerd/containerd.sock"])
+    expect(told.err.count("No container runtime") == 1 and len(told.err.splitlines()) == 2, told)
+
+
 ALL_OPTIONS = ["--inbound-port", "9091", "--outbound-port", "9191", "--protocol", "tcp,udp", "--udp", "redirect", "--priority", "7",
                "--localaddr", "10.1.0.0/16,10.2.0.1", "--remoteaddr", "192.0.2.0/24", "--remoteaddr", "fd00::/8",
                "--localaddr", "fd01::/16", "--localports", "1000-60000", "--remoteports", "80,443",
@@ -597,7 +603,7 @@ if __name__ == "__main__":
     run_tests(__file__, [
         help_tells_of_all_commands, policy_alone_and_its_help_show_the_commands, command_lines_that_make_no_sense_are_refused_with_2,
         names_that_are_none_are_refused, endpoints_that_are_not_there_are_named, the_hosts_own_network_is_refused_without_host,
-        a_process_is_an_endpoint_until_it_ends, lookup_says_where_it_looked, every_option_becomes_what_it_says,
+        a_process_is_an_endpoint_until_it_ends, lookup_says_where_it_looked, watch_says_once_what_it_waits_for, every_option_becomes_what_it_says,
         list_tells_people_everything, a_cgroup_must_be_there, a_block_is_told, several_writers_lose_nothing,
         json_has_what_the_man_page_says, output_that_cant_be_written_is_a_failure, port_alone_sets_both_directions, add_says_what_is_new_and_what_was_there,
         what_list_prints_apply_reads, apply_touches_nothing_that_is_right, dry_run_prints_what_would_be_sent_and_sends_nothing,
