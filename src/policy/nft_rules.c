@@ -53,6 +53,11 @@ static void redirect(const struct draft *d, struct nft_view v)
     nft_rule(d->text, "goto %s", nft_view_hands_over(v));
 }
 
+static bool has_outbound(const struct draft *d)
+{
+    return has(d, outbound_redirect) || has(d, outbound_tproxy);
+}
+
 static void skip_other_protocols(const struct draft *d, struct nft_view v)
 {
     bool udp = (nft_view_protocols(d->policies, v) & L4_UDP) != 0;
@@ -89,15 +94,32 @@ static void output_nat(const struct draft *d)
     nft_chain_end(d->text);
 }
 
+/* Anybody may send from somebody else's address (IPV6_FREEBIND), and so begin a flow of which his own packets are the replies, or whose
+ * replies leave. A proxy's answer from the address of the server (tproxy) is a reply itself; when its flow has been forgotten meanwhile
+ * it is dropped, as any address translation does, else it would be the beginning of a flow whose other direction, which is the program's,
+ * goes direct. Who has no address yet may ask for one. */
+static void drop_foreign(const struct draft *d)
+{
+    unsigned protocols = nft_view_protocols(d->policies, outbound_redirect) |
+                         nft_view_protocols(d->policies, outbound_tproxy);
+    const char *of = protocols == (L4_TCP | L4_UDP) ? "{ tcp, udp }"
+                     : protocols == L4_TCP          ? "tcp"
+                                                    : "udp";
+
+    nft_rule(d->text, "ct state new meta l4proto %s fib saddr type != { local, broadcast } drop",
+             of);
+}
+
 /* What conntrack can't follow is never translated: it would leave by the way it was sent. It is dropped if it should have gone to a proxy. */
 static void output_stray(const struct draft *d)
 {
     static const struct nft_view views[] = {{false, NFT_REDIRECT, false},
                                             {false, NFT_TPROXY, false}};
 
-    if (!has(d, outbound_redirect) && !has(d, outbound_tproxy))
+    if (!has_outbound(d))
         return;
     nft_chain_begin(d->text, "output_stray", "type filter hook output priority -170");
+    drop_foreign(d);
     nft_rule(d->text, "ct state established,related,new accept");
     nft_rule(d->text, "meta l4proto != { tcp, udp } accept");
     part_loopback(d, false, "");
@@ -118,8 +140,7 @@ static void mark(const struct draft *d, struct nft_view v)
 
 /* Outbound UDP, datagram by datagram: what is marked here is routed again, over lo. An ICMP error about such a flow takes the same way: it
  * is for the proxy, and the server that it names has never heard of the flow. An answer of a proxy (from the address of the server) comes
- * by here too, as a reply; when the flow has been forgotten meanwhile it is dropped, as any address translation does, else it would be
- * the beginning of a flow whose other direction, which is the program's, goes direct. */
+ * by here too, as a reply. */
 static void output_udp(const struct draft *d)
 {
     if (!has(d, outbound_tproxy))
@@ -130,7 +151,6 @@ static void output_udp(const struct draft *d)
                       " meta mark set meta " SET " accept");
     nft_rule(d->text, "meta l4proto != udp accept");
     nft_rule(d->text, "ct direction reply accept");
-    nft_rule(d->text, "fib saddr type != local fib daddr type local drop");
     part_loopback(d, has(d, loopback_tproxy), "output_udp_loopback");
     mark(d, outbound_tproxy);
     nft_chain_end(d->text);
@@ -141,15 +161,19 @@ static void output_udp(const struct draft *d)
     nft_chain_end(d->text);
 }
 
-/* Without the routes of udp_routes.h (somebody has removed them) marked packets would leave. */
+/* Packets of a socket that is bound to an interface leave by it, though their address is loopback's: that of the program, or ours after
+ * redirection. And without the routes of udp_routes.h (somebody has removed them) marked packets would leave. */
 static void postrouting(const struct draft *d)
 {
-    if (!has(d, outbound_tproxy))
+    if (!has_outbound(d))
         return;
     nft_chain_begin(d->text, "postrouting", "type filter hook postrouting priority mangle");
     nft_rule(d->text, "oif \"lo\" accept");
-    nft_rule(d->text,
-             "meta " MARKED " meta l4proto { icmp, udp, ipv6-icmp } fib saddr type local drop");
+    nft_rule(d->text, "ip daddr 127.0.0.0/8 drop");
+    nft_rule(d->text, "ip6 daddr ::1 drop");
+    if (has(d, outbound_tproxy))
+        nft_rule(d->text,
+                 "meta " MARKED " meta l4proto { icmp, udp, ipv6-icmp } fib saddr type local drop");
     nft_chain_end(d->text);
 }
 
@@ -172,14 +196,25 @@ static void returned_chain(const struct draft *d)
     nft_chain_end(d->text);
 }
 
+/* The end of a chain for what comes from elsewhere. What is sent to many (an app takes that, too) can't be given to a proxy, which would have
+ * to answer from that address: it is dropped if a policy takes it. */
+static void redirect_local(const struct draft *d, struct nft_view v)
+{
+    nft_rule(d->text, "fib daddr type != { local, broadcast, anycast, multicast } accept");
+    ask(d, v);
+    nft_rule(d->text, "meta " UNMARKED " accept");
+    nft_rule(d->text, CLEAR);
+    nft_rule(d->text, "fib daddr type != local drop");
+    nft_rule(d->text, "goto %s", nft_view_hands_over(v));
+}
+
 /* Flows that began here are left alone, what is forwarded too. */
 static void inbound_udp(const struct draft *d)
 {
     nft_rule(d->text, "meta l4proto != udp accept");
     nft_rule(d->text, "iif \"lo\" accept");
     nft_rule(d->text, "ct direction reply accept");
-    nft_rule(d->text, "fib daddr type != local accept");
-    redirect(d, inbound_tproxy);
+    redirect_local(d, inbound_tproxy);
 }
 
 static void prerouting_udp(const struct draft *d)
@@ -204,8 +239,7 @@ static void prerouting_nat(const struct draft *d)
     nft_chain_begin(d->text, "prerouting_nat", "type nat hook prerouting priority dstnat + 10");
     nft_rule(d->text, "iif \"lo\" accept");
     skip_other_protocols(d, inbound_redirect);
-    nft_rule(d->text, "fib daddr type != local accept");
-    redirect(d, inbound_redirect);
+    redirect_local(d, inbound_redirect);
     nft_chain_end(d->text);
 }
 

@@ -40,8 +40,8 @@ static void test_an_outbound_policy_decides_in_a_chain_of_its_own(void **state)
 static void test_chains_that_no_policy_needs_are_not_there(void **state)
 {
     (void)state;
-    static const char *const of_udp[] = {"output_udp", "postrouting", "prerouting_udp",
-                                         "returned_udp", "closed_udp"};
+    static const char *const of_udp[] = {"output_udp", "prerouting_udp", "returned_udp",
+                                         "closed_udp"};
     static const char *const of_outbound[] = {"output_nat", "output_stray", "output_udp",
                                               "postrouting", "outbound_redirect"};
     static const char *const of_inbound[] = {"prerouting_nat", "inbound_redirect"};

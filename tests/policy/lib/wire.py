@@ -1,0 +1,39 @@
+"""What a pod sends onto its wire, whoever it is for."""
+
+import socket
+import time
+
+ALL = 3  # ETH_P_ALL
+OUTGOING = 4  # of the host's end: what goes to the pod
+TCP, UDP = 6, 17
+
+
+class Wire:
+    """The host's end of a pod's interface, from now on."""
+
+    def __init__(self, pod):
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ALL))
+        self.socket.bind((f"veth{pod.ip4.split('.')[3]}", ALL))
+        self.socket.setblocking(False)
+        self.sent()
+
+    def sent(self):
+        """(protocol, from, to) of each packet of TCP and UDP that the pod has sent since."""
+        time.sleep(0.05)
+        found = []
+        while True:
+            try:
+                packet, (_, kind, direction, *_) = self.socket.recvfrom(65536)
+            except BlockingIOError:
+                return found
+            if direction == OUTGOING or kind not in (0x0800, 0x86DD):
+                continue
+            old = kind == 0x0800
+            protocol, addresses = (packet[9], packet[12:20]) if old else (packet[6], packet[8:40])
+            half = len(addresses) // 2
+            family = socket.AF_INET if old else socket.AF_INET6
+            if protocol in (TCP, UDP):
+                found.append((protocol, *(socket.inet_ntop(family, a) for a in (addresses[:half], addresses[half:]))))
+
+    def close(self):
+        self.socket.close()

@@ -1,0 +1,181 @@
+#!/usr/bin/python3
+"""Ways around a proxy that a program without privilege may try, and what a machine outside may. No proxy runs: whatever leaves the pod
+has found one. Each has its control, without the policy."""
+
+import socket
+
+from lib.policies import BOTH, policy, text
+from lib.wire import Wire
+from lib.world import APP_UID, PYTHON, Failed, main, wait_until
+
+# What each attempt begins with. A failure is no matter: what counts is what leaves.
+PRELUDE = """
+import contextlib, socket, struct, sys
+ip4, ip6, interface = sys.argv[1], sys.argv[2], socket.if_nametoindex("eth0")
+IP_FREEBIND, IPV6_FREEBIND, IP_PKTINFO, IPV6_PKTINFO, IP_UNICAST_IF, IPV6_UNICAST_IF, SO_BINDTODEVICE = 15, 78, 8, 50, 50, 76, 25
+
+def tcp(*address):
+    return made(socket.SOCK_STREAM, *address)
+
+def udp(*address):
+    return made(socket.SOCK_DGRAM, *address)
+
+def made(kind, family=4, source=None, device=None, listens=False):
+    s = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, kind)
+    s.settimeout(0.2)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    if family == 6:
+        s.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, source is not None)
+    if family == 6 and kind == socket.SOCK_DGRAM:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface)
+    if device:
+        s.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, device)
+    if source:
+        s.bind(source)
+    if listens:
+        s.listen()
+    return s
+
+def to(s, *address, by=()):
+    try:
+        if s.type == socket.SOCK_STREAM:
+            s.connect(address)
+        else:
+            s.sendmsg([b"hello"], by, 0, address)
+    except OSError as error:
+        print(error)
+"""
+
+BOUND_TO_THE_INTERFACE = [
+    "to(udp(4, None, b'eth0'), '192.0.2.2', 7000)", "to(udp(6, None, b'eth0'), '2001:db8::2', 7000)",
+    "to(tcp(4, None, b'eth0'), '192.0.2.2', 7000)", "to(tcp(6, None, b'eth0'), '2001:db8::2', 7000)",
+    "to(udp(4, None, b'eth0'), '239.1.2.3', 7000)", "to(udp(6, None, b'eth0'), 'ff02::fb', 7000)",
+    "to(udp(4, None, b'eth0'), '255.255.255.255', 7000)",
+    "to(tcp(6), 'fe80::1234', 7000, 0, interface)", "to(udp(6), 'fe80::1234', 7000, 0, interface)"]
+# The kernel sends these by eth0, too.
+TO_LOOPBACK_BY_THE_INTERFACE = [
+    "to(udp(4, None, b'eth0'), '127.0.0.1', 7000)", "to(tcp(4, None, b'eth0'), '127.1.2.3', 7000)",
+    "to(udp(6, None, b'eth0'), '::1', 7000)", "to(tcp(6, None, b'eth0'), '::1', 7000)",
+    "to(udp(6, None, b'eth0'), '::', 7000)",
+    "to(udp(4), '127.0.0.1', 7000, by=[(0, IP_PKTINFO, struct.pack('i8x', interface))])",
+    "to(udp(6), '::1', 7000, by=[(41, IPV6_PKTINFO, struct.pack('16xi', interface))])"]
+# A program calls one of its own pod, or an exception, in the name of somebody outside; the answers go out.
+IN_A_FOREIGN_NAME = [
+    "l = tcp(6, ('::', 9099), None, True); to(tcp(6, ('2001:db8::2', 7000)), '::1', 9099)",
+    "l = tcp(6, ('::', 9099), None, True); to(tcp(6, ('2001:db8::2', 7000)), ip6, 9099)",
+    "to(udp(6, ('2001:db8::2', 7000)), '2001:db8::3', 7001); to(udp(6, ('2001:db8::3', 7001)), '2001:db8::2', 7000)",
+    "to(udp(6, ('2001:db8::2', 7000)), '::1', 7001); to(udp(6, ('::1', 7001)), '2001:db8::2', 7000)",
+    "to(udp(6, ('2001:db8::2', 7000)), ip6, 9099); to(udp(6, (ip6, 9099)), '2001:db8::2', 7000)"]
+OTHER = [
+    "to(udp(4), '192.0.2.2', 7000)", "to(udp(6), '2001:db8::2', 7000)", "to(udp(6), '::ffff:192.0.2.2', 7000)",
+    "to(tcp(6), '::ffff:192.0.2.2', 7000)", "to(udp(4, ('0.0.0.0', 8000)), '192.0.2.2', 7000)",
+    "to(tcp(4, ('0.0.0.0', 8000)), '192.0.2.2', 7000)",
+    "to(udp(4), '192.0.2.2', 7000, by=[(0, IP_PKTINFO, struct.pack('i8x', interface))])",
+    "to(udp(6), '2001:db8::2', 7000, by=[(41, IPV6_PKTINFO, struct.pack('16xi', interface))])",
+    "s = udp(4); s.setsockopt(0, IP_UNICAST_IF, struct.pack('!i', interface)); to(s, '192.0.2.2', 7000)",
+    "s = udp(6); s.setsockopt(41, IPV6_UNICAST_IF, struct.pack('!i', interface)); to(s, '2001:db8::2', 7000)",
+    "s = udp(4); s.setsockopt(0, 32, socket.inet_aton(ip4)); to(s, '239.1.2.3', 7000)",
+    "to(udp(6), 'ff0e::fb', 7000)", "to(udp(4), '10.9.0.255', 7000)",
+    "s = udp(4); s.setsockopt(1, 5, 1); to(s, '10.9.0.1', 7000)", "s = udp(4); s.setsockopt(17, 103, 4); to(s, '192.0.2.2', 7000)",
+    "with contextlib.suppress(OSError): tcp(4).sendto(b'hello', 0x20000000, ('192.0.2.2', 7000))"]
+
+HEARS = """
+import select
+sockets = [udp(4, ("0.0.0.0", 7000)), udp(6, ("::", 7000))]
+print("ready", flush=True)
+while True:
+    for s in select.select(sockets, [], [])[0]:
+        print(s.recv(100), flush=True)
+"""
+
+
+def leaves(pod, attempt):
+    pod.check("ip", "neigh", "replace", "fe80::1234", "lladdr", "02:00:00:00:12:34", "dev", "eth0")
+    wire = Wire(pod)
+    try:
+        done = pod.command(PYTHON, "-IS", "-c", f"{PRELUDE}\n{attempt}", pod.ip4, pod.ip6, uid=APP_UID)
+        assert "Traceback" not in done.err, done
+        return wire.sent()
+    finally:
+        wire.close()
+
+
+def leave_nothing(world, attempts):
+    """In each mode of UDP. What an attempt leaves in conntrack is no matter for the next: it has a pod of its own."""
+    for mode in ("tproxy", "redirect"):
+        for attempt in attempts:
+            pod = world.pod()
+            path = world.file(text(policy(outbound=8000, protocols=BOTH, outbound_ports=["9099"], outbound_addresses=["2001:db8::3"],
+                                          UdpMode=mode)))
+            world.policy("apply", pod.path, "--file", path)
+            left = leaves(pod, attempt)
+            assert left == [], (mode, attempt, left)
+            world.policy("clear", pod.path)
+            assert leaves(pod, attempt) != [], ("the control", attempt)
+            world.end_test()
+
+
+def a_socket_of_an_interface_leads_to_nobody(world):
+    leave_nothing(world, BOUND_TO_THE_INTERFACE)
+
+
+def what_is_for_loopback_does_not_leave_by_another_interface(world):
+    leave_nothing(world, TO_LOOPBACK_BY_THE_INTERFACE)
+
+
+def nobody_begins_a_flow_in_a_foreign_name(world):
+    leave_nothing(world, IN_A_FOREIGN_NAME)
+
+
+def no_other_socket_leads_around_the_proxy(world):
+    leave_nothing(world, OTHER)
+
+
+def exceptions_by_link_local_addresses_pass(world):
+    pod = world.pod()
+    attempts = ["to(udp(6), 'fe80::1234', 7000, 0, interface)", "to(tcp(6), 'fe80::1234', 7000, 0, interface)"]
+    world.policy("apply", pod.path, "--file", world.file(text(policy(outbound=8000, protocols=BOTH, outbound_addresses=["fe80::/10"]))))
+    for attempt in attempts:
+        assert leaves(pod, attempt) != [], attempt
+
+
+def an_app_behind_an_inbound_proxy_hears_nothing_that_is_sent_to_all(world):
+    for mode in ("tproxy", "redirect"):
+        pod = world.pod()
+        heard = pod.start(PYTHON, "-IS", "-c", PRELUDE + HEARS, pod.ip4, pod.ip6, ready="ready\n")
+        calls = [("10.9.0.255", 7000), ("255.255.255.255", 7000), ("224.0.0.1", 7000), ("ff02::1", 7000)]
+        world.policy("apply", pod.path, "--file", world.file(text(policy(inbound=8001, protocols=BOTH, UdpMode=mode))))
+        for address, port in calls:
+            call(address, port, b"hidden")
+        world.policy("apply", pod.path, "--file",
+                     world.file(text(policy(inbound=8001, protocols=BOTH, inbound_ports=["7000"], UdpMode=mode))))
+        for address, port in calls:
+            call(address, port, b"open " + address.encode())
+        expected = ["b'open " + address + "'" for address, _ in calls]
+        got = wait_for(heard, expected)
+        assert sorted(got) == sorted(expected), (mode, got)
+        world.end_test()
+
+
+def call(address, port, what):
+    """From the host's end of the pods' bridge, by a socket of its own: another flow each time."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        s.setsockopt(socket.SOL_SOCKET, 25, b"pods")
+        s.sendto(what, (address, port))
+
+
+def wait_for(process, expected):
+    try:
+        wait_until(lambda: len(process.lines()) > len(expected), "the app hears what is an exception", 5)
+    except Failed:
+        pass
+    return process.lines()[1:]
+
+
+if __name__ == "__main__":
+    main(__file__, [a_socket_of_an_interface_leads_to_nobody, what_is_for_loopback_does_not_leave_by_another_interface,
+                    nobody_begins_a_flow_in_a_foreign_name, no_other_socket_leads_around_the_proxy,
+                    exceptions_by_link_local_addresses_pass, an_app_behind_an_inbound_proxy_hears_nothing_that_is_sent_to_all])
