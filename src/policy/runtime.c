@@ -317,6 +317,16 @@ static void forget(struct runtime *r, struct runtime_item *item)
         r->events.on_gone(r->arg, id);
 }
 
+static void tell_problem(struct runtime *r, struct runtime_item *item, const char *text)
+{
+    char id[RUNTIME_ID_SIZE];
+    if (item->problem || r->events.on_problem == NULL)
+        return;
+    item->problem = true;
+    (void)str_format(id, sizeof(id), "%s", item->id);
+    r->events.on_problem(r->arg, id, text);
+}
+
 static void on_looked(void *arg, int err, const struct runtime_container *c, const struct diag *d)
 {
     struct runtime *r = arg;
@@ -329,7 +339,7 @@ static void on_looked(void *arg, int err, const struct runtime_container *c, con
     if (err == ERR_NOTFOUND || (err == 0 && !c->running)) {
         forget(r, item);
     } else if (err < 0) {
-        say(r, true, d->text); /* it is tried again with the next listing */
+        tell_problem(r, item, d->text);
     } else {
         item->told = true;
         item->known = true;

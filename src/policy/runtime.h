@@ -43,6 +43,8 @@ struct runtime_events {
     void (*on_container)(void *arg, const struct runtime_container *c);
     void (*on_listed)(void *arg);               /* all that were there have been told */
     void (*on_gone)(void *arg, const char *id); /* it ended */
+    /* One that runs can't be asked about, so nothing is told of it. Once per connection; it is asked about again with every listing. */
+    void (*on_problem)(void *arg, const char *id, const char *text);
     void (*on_state)(
         void *arg, bool connected,
         const char *text); /* text for people; it reconnects by itself, with back-off */

@@ -98,6 +98,9 @@ void runtime_items_remove(struct runtime_items *l, struct runtime_item *item)
 
 void runtime_items_forget_told(struct runtime_items *l)
 {
-    LIST_FOR_EACH (node, &l->all)
-        LIST_ENTRY(node, struct runtime_item, node)->told = false;
+    LIST_FOR_EACH (node, &l->all) {
+        struct runtime_item *item = LIST_ENTRY(node, struct runtime_item, node);
+        item->told = false;
+        item->problem = false;
+    }
 }

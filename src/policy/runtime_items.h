@@ -13,6 +13,7 @@ struct runtime_item {
     bool sandbox;
     bool known;     /* the listener was told of it once, and not of its end */
     bool told;      /* on this connection */
+    bool problem;   /* that it can't be asked about was told on this connection */
     unsigned seen;  /* in this listing it ran */
     unsigned tried; /* in this listing it was looked at */
 };

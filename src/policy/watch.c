@@ -18,6 +18,7 @@ struct watch {
     void *arg;
     struct runtime *runtime; /* NULL once stopping */
     bool listed;
+    size_t unknown;          /* containers that can't be asked about, on this connection */
     struct table containers; /* by id */
     struct table sandboxes;  /* by id; those that are only waiting for their pass, too */
     struct list list;        /* of the same */
@@ -73,7 +74,7 @@ static bool is_quiet(const struct watch *w)
 
 static void check_settled(struct watch *w)
 {
-    size_t failing = 0;
+    size_t failing = w->unknown;
     if (!is_quiet(w))
         return;
     LIST_FOR_EACH (node, &w->list)
@@ -447,10 +448,21 @@ static void on_listed(void *arg)
     check_settled(w);
 }
 
+/* Its labels and its network aren't known, so neither is whether a rule matches: nothing can be done but to say so. */
+static void on_problem(void *arg, const char *id, const char *text)
+{
+    struct watch *w = arg;
+    const struct watch_event event = {
+        .kind = WATCH_FAILED, .name = id, .sandbox = "", .endpoint = "", .text = text};
+    w->unknown++;
+    w->events.on_event(w->arg, &event);
+}
+
 static void on_state(void *arg, bool connected, const char *text)
 {
     struct watch *w = arg;
     w->listed = w->listed && connected;
+    w->unknown = connected ? w->unknown : 0;
     if (!connected)
         LIST_FOR_EACH (node, &w->list) {
             struct watch_sandbox *s = LIST_ENTRY(node, struct watch_sandbox, node);
@@ -569,7 +581,7 @@ int watch_start(struct loop *loop, const struct watch_config *config, struct wat
                 const struct watch_events *events, void *arg, struct watch **ret, struct diag *d)
 {
     static const struct runtime_events runtime_events = {on_container, on_listed, on_gone,
-                                                         on_state};
+                                                         on_problem, on_state};
     struct watch *w = NEW(struct watch);
     if (w == NULL)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");

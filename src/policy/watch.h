@@ -58,7 +58,8 @@ struct watch_event {
 
 struct watch_events {
     void (*on_event)(void *arg, const struct watch_event *event);
-    /* All that was told has been looked at; `failing`: sandboxes whose policies couldn't be applied. May come again and again. */
+    /* All that was told has been looked at; `failing`: sandboxes whose policies couldn't be applied, and containers that the runtime
+     * couldn't be asked about. May come again and again. */
     void (*on_settled)(void *arg, size_t failing);
 };
 

@@ -73,6 +73,12 @@ static void on_state(void *arg, bool connected, const char *text)
     printf("%s %s\n", connected ? "connected" : "disconnected", text);
 }
 
+static void on_problem(void *arg, const char *id, const char *text)
+{
+    (void)arg;
+    printf("problem %s %s\n", id, text);
+}
+
 static void on_answer(void *arg, int err, const struct runtime_container *c, const struct diag *d)
 {
     (void)arg;
@@ -109,6 +115,7 @@ static int watch(const char *runtime)
         .on_container = on_container,
         .on_listed = on_listed,
         .on_gone = on_gone,
+        .on_problem = on_problem,
         .on_state = on_state,
     };
     struct loop loop;

@@ -352,6 +352,25 @@ static void what_fails_is_blocked_and_tried_again_until_it_works(UNUSED void **s
     end();
 }
 
+static void what_cannot_be_asked_about_is_a_failure_that_is_told(UNUSED void **state)
+{
+    fake_endpoint_add("/n/web");
+    add("a", "a", "/n/web", "web");
+    begin(&quick);
+    fake.events.on_problem(fake.arg, "b", "it makes no sense");
+    assert_int_equal(world.told[WATCH_FAILED], 1);
+    assert_string_equal(world.text, "it makes no sense");
+    listed();
+    settle();
+    assert_int_equal(world.failing, 1);
+    is_to("/n/web", 8000);
+    fake.events.on_state(fake.arg, false, "it went away");
+    listed();
+    settle();
+    assert_int_equal(world.failing, 0);
+    end();
+}
+
 static void a_block_that_fails_is_told_each_time(UNUSED void **state)
 {
     struct endpoint *e = fake_endpoint_add("/n/web");
@@ -555,6 +574,7 @@ int main(void)
         TEST(a_container_that_has_ended_meanwhile_is_never_configured),
         TEST(a_container_with_another_network_than_was_told_is_asked_for_again),
         TEST(what_fails_is_blocked_and_tried_again_until_it_works),
+        TEST(what_cannot_be_asked_about_is_a_failure_that_is_told),
         TEST(a_block_that_fails_is_told_each_time),
         TEST(what_fails_is_left_as_it_is_where_that_is_wanted),
         TEST(an_endpoint_that_cannot_be_opened_is_tried_again),

@@ -524,8 +524,13 @@ def a_container_that_can_not_be_read_is_told_and_the_others_are_served(world):
     fake.container("cc22", "aa11", path="/proc/1/ns/net")
     watch = world.watch()
     watch.wait_for("listed")
-    watch.wait_for("connected", "makes no sense")
-    assert [line.split()[1] for line in watch.events("container")] == ["aa11", "cc11", "cc22"], watch.lines
+    assert "makes no sense" in watch.wait_for("problem", "cc00")
+    fake.event("cc11")  # it is asked about again, and that it can't be is told once
+    fake.container("cc33", "aa11", path="/proc/1/ns/net")
+    fake.event("cc33")
+    watch.wait_for("container", "cc33")
+    assert len(watch.events("problem")) == 1, watch.lines
+    assert [line.split()[1] for line in watch.events("container")] == ["aa11", "cc11", "cc22", "cc33"], watch.lines
 
 
 def a_runtime_that_lies_in_its_lists_is_survived(world):
