@@ -143,7 +143,7 @@ void stile_policy_result_release(struct stile_policy_result *r);
 /* These as well. Those that are there already stay as they are. */
 int stile_endpoint_add(struct stile_endpoint *e, const struct stile_policies *more, unsigned flags,
                        struct stile_policy_result *ret, struct stile_policy_error *error);
-/* These no more. ENOTFOUND if one of them isn't there: then none is removed. */
+/* These no more. ENOTFOUND if one of them isn't there: then none is removed. EINVAL: it is blocked; apply or clear. */
 int stile_endpoint_remove(struct stile_endpoint *e, const struct stile_policies *those,
                           unsigned flags, struct stile_policy_result *ret,
                           struct stile_policy_error *error);

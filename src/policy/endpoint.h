@@ -55,7 +55,7 @@ int endpoint_list(struct endpoint *e, struct l4_policies *ret, struct diag *d);
 /* Policies that are there already stay (unchanged). The result as a whole must pass l4_check. */
 int endpoint_add(struct endpoint *e, const struct l4_policies *more, struct endpoint_change *c,
                  struct diag *d);
-/* Exactly these. ERR_NOTFOUND if one isn't there: then nothing is removed. */
+/* Exactly these. ERR_NOTFOUND if one isn't there: then nothing is removed. ERR_INVAL: it is blocked, and would be open then. */
 int endpoint_remove(struct endpoint *e, const struct l4_policies *those, struct endpoint_change *c,
                     struct diag *d);
 /* Afterwards exactly these policies are there, and what carries them is as it should be. When all is so already, nothing is

@@ -164,9 +164,19 @@ static int tell_missing(const struct l4_policy *p, struct diag *d)
                     words != NULL ? words : "?");
 }
 
+/* Whoever blocked it wants other policies than those that are there: to take some away is no reason to open it. */
+static int refuse_blocked(struct diag *d)
+{
+    return diag_set(d, ERR_INVAL, 0,
+                    "The endpoint is blocked: removing policies would open it. Apply those that it "
+                    "should have, or clear it");
+}
+
 static int want_fewer(const struct endpoint_state *s, const struct l4_policies *given,
                       struct l4_policies *ret, struct diag *d)
 {
+    if (s->blocked)
+        return refuse_blocked(d);
     CLEANUP(mem_freep) bool *goes = mem_array(s->policies.count + 1, sizeof(bool));
     size_t at;
 
