@@ -233,7 +233,8 @@ static void it_has_no_descriptor_no_environment_no_signal_of_ours(void **state U
     assert_int_equal(command_in(-1, "cat " REPORT, out), 0);
     assert_non_null(strstr(out, "fd 0\nfd 1\nfd 2\narg nft\narg -f\narg -\nalarm "));
     assert_non_null(strstr(out, "SigBlk:\t0000000000000000"));
-    assert_non_null(strstr(out, "SigIgn:\t0000000000000000"));
+    if (strstr(out, "SigIgn:\t0000000000000000") == NULL)
+        fail_msg("nft ignores signals, or its report is cut: %s", out);
     assert_true(report_has("alarm 30") || report_has("alarm 29"));
     assert_int_equal(fstat(container.netns_fd, &st), 0);
     (void)snprintf(net, sizeof(net), "net %llu\n", (unsigned long long)st.st_ino);
