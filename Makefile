@@ -47,7 +47,7 @@ check: ## build, and run all tests
 	@ninja -C $(BUILD) -j$(JOBS)
 	@rm -f $(BUILD)/meson-logs/*log.json
 	@rc=0; $(MESON) test -C $(BUILD) --no-rebuild --no-suite system --no-suite policy --print-errorlogs || rc=1; \
-	$(MESON) test -C $(BUILD) --no-rebuild --suite system --suite policy --logbase systemlog --num-processes 6 --print-errorlogs || rc=1; \
+	$(MESON) test -C $(BUILD) --no-rebuild --suite system --suite policy --logbase systemlog --num-processes 7 --print-errorlogs || rc=1; \
 	scripts/count_tests.py $(BUILD) || rc=1; exit $$rc
 
 soak: ## killed before every single system call, and with each of them failing, the host is put back (root; half an hour)
