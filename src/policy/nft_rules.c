@@ -110,6 +110,22 @@ static void drop_foreign(const struct draft *d)
              of);
 }
 
+static bool redirects_udp(const struct draft *d)
+{
+    return (nft_view_protocols(d->policies, outbound_redirect) & L4_UDP) != 0;
+}
+
+/* A flow of UDP has no end. One that was direct when it began, the proxy's own or one that is older than the policies, could be anybody's
+ * now who has bound its port. */
+static void output_lasting(const struct draft *d)
+{
+    nft_chain_begin(d->text, "output_lasting", NULL);
+    part_loopback(d, false, "");
+    ask(d, outbound_redirect);
+    nft_rule(d->text, "meta " MARKED " drop");
+    nft_chain_end(d->text);
+}
+
 /* What conntrack can't follow is never translated: it would leave by the way it was sent. It is dropped if it should have gone to a proxy. */
 static void output_stray(const struct draft *d)
 {
@@ -120,6 +136,9 @@ static void output_stray(const struct draft *d)
         return;
     nft_chain_begin(d->text, "output_stray", "type filter hook output priority -170");
     drop_foreign(d);
+    if (redirects_udp(d))
+        nft_rule(d->text, "meta l4proto udp ct direction original ct status confirmed ct status ! "
+                          "dnat goto output_lasting");
     nft_rule(d->text, "ct state established,related,new accept");
     nft_rule(d->text, "meta l4proto != { tcp, udp } accept");
     part_loopback(d, false, "");
@@ -129,6 +148,8 @@ static void output_stray(const struct draft *d)
             nft_rule(d->text, "jump %s", nft_view_decides(views[i]));
     nft_rule(d->text, "meta " MARKED " drop");
     nft_chain_end(d->text);
+    if (redirects_udp(d))
+        output_lasting(d);
 }
 
 /* Marks a datagram that belongs to a proxy, and remembers that of its flow. */

@@ -6,7 +6,7 @@ import socket
 
 from lib.policies import BOTH, policy, text
 from lib.wire import Wire
-from lib.world import APP_UID, PYTHON, Failed, main, wait_until
+from lib.world import APP_UID, PROXY_UID, PYTHON, Failed, main, wait_until
 
 # What each attempt begins with. A failure is no matter: what counts is what leaves.
 PRELUDE = """
@@ -90,11 +90,11 @@ while True:
 """
 
 
-def leaves(pod, attempt):
+def leaves(pod, attempt, uid=APP_UID):
     pod.check("ip", "neigh", "replace", "fe80::1234", "lladdr", "02:00:00:00:12:34", "dev", "eth0")
     wire = Wire(pod)
     try:
-        done = pod.command(PYTHON, "-IS", "-c", f"{PRELUDE}\n{attempt}", pod.ip4, pod.ip6, uid=APP_UID)
+        done = pod.command(PYTHON, "-IS", "-c", f"{PRELUDE}\n{attempt}", pod.ip4, pod.ip6, uid=uid)
         assert "Traceback" not in done.err, done
         return wire.sent()
     finally:
@@ -130,6 +130,25 @@ def nobody_begins_a_flow_in_a_foreign_name(world):
 
 def no_other_socket_leads_around_the_proxy(world):
     leave_nothing(world, OTHER)
+
+
+def nobody_goes_on_with_a_flow_that_was_direct(world):
+    for mode in ("tproxy", "redirect"):
+        pod = world.pod()
+        exception = policy(outbound=8000, protocols=BOTH, outbound_ports=["7000"], UdpMode=mode)
+        none = policy(outbound=8000, protocols=BOTH, UdpMode=mode)
+        world.policy("apply", pod.path, "--file", world.file(text(exception)))
+        assert len(leaves(pod, from_port(4444))) == 1, (mode, "an exception")
+        world.policy("apply", pod.path, "--file", world.file(text(none)))
+        assert leaves(pod, from_port(4444)) == [], (mode, "an exception that has gone")
+        assert len(leaves(pod, from_port(4445), PROXY_UID)) == 1, (mode, "the proxy")
+        assert leaves(pod, from_port(4445)) == [], (mode, "a flow of the proxy")
+        assert len(leaves(pod, from_port(4445), PROXY_UID)) == 1, (mode, "the proxy, again")
+        world.end_test()
+
+
+def from_port(port):
+    return f"to(udp(4, ('0.0.0.0', {port})), '192.0.2.2', 7000)"
 
 
 def exceptions_by_link_local_addresses_pass(world):
@@ -178,4 +197,5 @@ def wait_for(process, expected):
 if __name__ == "__main__":
     main(__file__, [a_socket_of_an_interface_leads_to_nobody, what_is_for_loopback_does_not_leave_by_another_interface,
                     nobody_begins_a_flow_in_a_foreign_name, no_other_socket_leads_around_the_proxy,
+                    nobody_goes_on_with_a_flow_that_was_direct,
                     exceptions_by_link_local_addresses_pass, an_app_behind_an_inbound_proxy_hears_nothing_that_is_sent_to_all])
