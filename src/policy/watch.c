@@ -168,15 +168,19 @@ static void on_failed(struct watch_sandbox *s, const struct pass_result *res)
     tell_full(s, &event);
 }
 
+/* Nothing could be done, not even block it. */
+static void tell_failure(struct watch_sandbox *s, const char *text)
+{
+    s->failures++;
+    struct watch_event event = {.kind = WATCH_FAILED, .retry_ms = retry_later(s), .text = text};
+    tell_full(s, &event);
+}
+
 /* A runtime that is connected and doesn't answer: that is worth a word. One that isn't tells all anew. */
 static void on_unknown(struct watch_sandbox *s, const struct pass_result *res)
 {
-    if (res->err == ERR_CLOSED || res->err == ERR_CANCELED)
-        return;
-    s->failures++;
-    struct watch_event event = {
-        .kind = WATCH_FAILED, .retry_ms = retry_later(s), .text = res->diag.text};
-    tell_full(s, &event);
+    if (res->err != ERR_CLOSED && res->err != ERR_CANCELED)
+        tell_failure(s, res->diag.text);
 }
 
 /* The others of its sandbox may be there still. */
@@ -257,24 +261,17 @@ static void start_pass(struct watch_sandbox *s, const struct watch_container *en
         .block = !w->config.leave,
     };
     int r = watch_pass_start(w->loop, w->runtime, &request, on_pass_done, s, &s->pass);
-    if (r == 0) {
+    if (r == 0)
         w->passes++;
-        return;
-    }
-    s->failures++;
-    struct watch_event event = {
-        .kind = WATCH_FAILED, .retry_ms = retry_later(s), .text = err_text(r)};
-    tell_full(s, &event);
+    else
+        tell_failure(s, err_text(r));
 }
 
 /* It can't even be blocked. The timer asks for it again. */
 static void tell_no_network(struct watch_sandbox *s)
 {
     const struct watch_container *c = LIST_ENTRY(s->containers.next, struct watch_container, node);
-    s->failures++;
-    struct watch_event event = {
-        .kind = WATCH_FAILED, .retry_ms = retry_later(s), .text = c->network_problem};
-    tell_full(s, &event);
+    tell_failure(s, c->network_problem);
 }
 
 static void look_after(struct watch_sandbox *s, bool reconcile)
