@@ -22,6 +22,9 @@
 /* What nft's alarm must have done by now, and the child have told. */
 enum { PATIENCE_S = 5 };
 
+/* How nft ends when it gets no memory. */
+enum { NFT_NO_MEMORY = 2 };
+
 /* What stands at these descriptors in the child. */
 enum { INPUT, OUTPUT, ERRORS, REPORT, LOCK, NAMESPACE, FDS };
 
@@ -78,12 +81,25 @@ static void show_cgroups(void)
     (void)mount("cgroup2", CGROUP_DIRECTORY, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 }
 
+/* Whoever rules the namespace can make a listing of any size. When the memory ends it is nft that goes, and nobody else. */
+static void go_first(void)
+{
+    static const char most[] = "1000";
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd >= 0)
+        (void)!write(fd, most, sizeof(most) - 1);
+    close_fd(&fd);
+}
+
 NORETURN static void become_nft(const char *path, const struct nft_process *p)
 {
     char *const environment[] = {NULL};
     sigset_t none;
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (p->output != NULL)
+        go_first();
     (void)alarm(NFT_PROCESS_TIMEOUT_S); /* outlives exec */
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -271,6 +287,12 @@ static int explain_end(struct running *r, struct diag *d)
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
         return diag_set(d, ERR_TIMEOUT, 0, "nft did not end within %d s and was killed",
                         NFT_PROCESS_TIMEOUT_S);
+    bool no_memory =
+        WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == NFT_NO_MEMORY;
+    if (no_memory && r->p->output != NULL)
+        return diag_set(d, ERR_TOOBIG, 0,
+                        "nft was killed or had no memory while it listed: somebody may have "
+                        "filled the table");
     if (WIFSIGNALED(status))
         return diag_set(d, ERR_IO, 0, "nft was killed by signal %d", WTERMSIG(status));
     r->p->exit = WEXITSTATUS(status);

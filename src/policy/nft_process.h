@@ -27,7 +27,8 @@ struct nft_process {
 };
 
 /* Blocks until nft has ended. ERR_NOTFOUND: there is no nft, with the remedy. ERR_PERM: the namespace can't be entered. ERR_TIMEOUT: it
- * was ended. ERR_TOOBIG: it wrote more than output's cap. ERR_NOMEM. */
+ * was ended. ERR_TOOBIG: it wrote more than output's cap, or the memory
+ * wasn't enough for what it was to write. ERR_NOMEM. */
 int nft_process_run(struct nft_process *p, struct diag *d);
 
 #endif

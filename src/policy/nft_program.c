@@ -39,7 +39,7 @@ static int explain(const struct nft_process *p, const char *verb, struct diag *d
         return diag_set(
             d, ERR_PERM, EPERM,
             "Not permitted to %s nftables rules in the network namespace: it needs root "
-            "(CAP_NET_ADMIN there). nft says: %s",
+            "(CAP_NET_ADMIN there), and no program there that owns the table. nft says: %s",
             verb, words);
     if (says(p, EMSGSIZE) || says(p, ENOBUFS))
         return diag_set(d, ERR_LIMIT, EMSGSIZE,

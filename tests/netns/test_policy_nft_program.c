@@ -50,6 +50,8 @@ static int report_start(char **argv, char **environment)
         (void)fprintf(f, "net %llu\n", (unsigned long long)st.st_ino);
     report_line(f, "/proc/self/status", "SigBlk");
     report_line(f, "/proc/self/status", "SigIgn");
+    (void)fputs("oom ", f);
+    report_line(f, "/proc/self/oom_score_adj", "");
     (void)fclose(f);
     return 0;
 }
@@ -103,6 +105,8 @@ static int pretend(char **argv, char **environment)
     case 'l':
         (void)usleep(700000);
         return 0;
+    case 'n':
+        return say("utils.c:38: Memory allocation failure\n", 2);
     case 'q':
         return 3;
     case 'p':
@@ -201,6 +205,26 @@ static void a_listing_over_its_cap_is_refused(void **state UNUSED)
     in_place("o");
     assert_int_equal(nft_list(container.netns_fd, "one", &text, &d), ERR_TOOBIG);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), 0);
+}
+
+static void a_listing_that_takes_all_memory_is_nfts_end_and_a_damaged_table(void **state UNUSED)
+{
+    static char out[COMMAND_OUTPUT];
+    CLEANUP(buf_release) struct buf text;
+
+    buf_init(&text, 64 * 1024);
+    in_place("start");
+    assert_int_equal(nft_list(container.netns_fd, "one", &text, &d), 0);
+    assert_int_equal(command_in(-1, "cat " REPORT, out), 0);
+    assert_non_null(strstr(out, "oom 1000\n"));
+    assert_int_equal(run("x"), 0);
+    assert_int_equal(command_in(-1, "cat " REPORT, out), 0);
+    assert_null(strstr(out, "oom 1000\n"));
+    in_place("c");
+    assert_int_equal(nft_list(container.netns_fd, "one", &text, &d), ERR_TOOBIG);
+    in_place("n");
+    assert_int_equal(nft_list(container.netns_fd, "one", &text, &d), ERR_TOOBIG);
+    assert_int_equal(run("x"), ERR_IO);
 }
 
 /* ---- How it is started ---- */
@@ -495,6 +519,7 @@ int main(int argc UNUSED, char **argv, char **environment)
         cmocka_unit_test(a_table_is_listed_and_one_that_is_not_there_is_empty),
         cmocka_unit_test(input_and_output_may_be_larger_than_any_pipe),
         cmocka_unit_test(a_listing_over_its_cap_is_refused),
+        cmocka_unit_test(a_listing_that_takes_all_memory_is_nfts_end_and_a_damaged_table),
         cmocka_unit_test(it_has_no_descriptor_no_environment_no_signal_of_ours),
         cmocka_unit_test(no_descriptor_is_left_whatever_happens),
         cmocka_unit_test(standard_descriptors_may_be_closed),
