@@ -198,4 +198,4 @@ if __name__ == "__main__":
     main(__file__, [a_socket_of_an_interface_leads_to_nobody, what_is_for_loopback_does_not_leave_by_another_interface,
                     nobody_begins_a_flow_in_a_foreign_name, no_other_socket_leads_around_the_proxy,
                     nobody_goes_on_with_a_flow_that_was_direct,
-                    exceptions_by_link_local_addresses_pass, an_app_behind_an_inbound_proxy_hears_nothing_that_is_sent_to_all])
+                    exceptions_by_link_local_addresses_pass, an_app_behind_an_inbound_proxy_hears_nothing_that_is_sent_to_all], limit_s=180)
