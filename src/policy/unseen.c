@@ -13,12 +13,14 @@
 /* What a kernel without close_range(2) (before 5.9) has us look through at most. */
 enum { DESCRIPTORS_MAX = 65536 };
 
+/* By the system call, as glibc's function refuses the two signals that it keeps for itself, which our parents may have ignored all
+ * the same. The kernel's struct sigaction differs in order between processors; all zeros are SIG_DFL in each. */
 static void default_signals(void)
 {
-    const struct sigaction action = {.sa_handler = SIG_DFL};
+    static const uint64_t action[8] = {0};
 
     for (int s = 1; s < NSIG; s++)
-        (void)sigaction(s, &action, NULL);
+        (void)syscall(SYS_rt_sigaction, s, action, NULL, sizeof(uint64_t));
 }
 
 pid_t unseen_fork(unsigned long flags)
