@@ -115,6 +115,8 @@ static void on_network_stack(void *arg, const Stile__Vnet__V1__ReportNetworkStac
 {
     struct agent *a = arg;
     (void)str_format(a->interface_name, sizeof(a->interface_name), "%s", stack->interface_name);
+    if (a->events.on_engine_serves != NULL)
+        a->events.on_engine_serves(a->arg);
 }
 
 static const char *const mode_names[] = {[AGENT_RUN] = "run", [AGENT_UP] = "up"};

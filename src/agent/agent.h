@@ -39,6 +39,8 @@ struct agent_events {
      * agent_serve_engine, never from within it. The reason is a sentence for people. */
     void (*on_engine_gone)(void *arg, const char *reason);
     /* The rest may be NULL. */
+    /* The engine has locked itself in and answers from now on. At most once for an honest engine. */
+    void (*on_engine_serves)(void *arg);
     /* Whether the engine is to answer for this zone. NULL: for all of them. */
     bool (*serves_zone)(void *arg, const char *zone);
     /* Log-ins, zones or ranges may be others. */

@@ -48,19 +48,23 @@ static int serve(struct system_session *s, struct diag *d)
     return 0;
 }
 
-static void show_up(struct system_session *s, const struct broker_started *m)
+/* Not before: who reads "up" may use the names. */
+void system_session_engine_serves(struct system_session *s)
 {
-    struct system_session_info info = {
+    if (s->state != UP || !s->unannounced)
+        return;
+    const struct system_session_info info = {
         .network = &s->applied,
         .interface_name = s->interface_name,
         .dns_backend = s->shown.dns_backend,
         .flags = s->flags,
         .why = s->why,
-        .notice = m->notice,
+        .notice = s->notice,
         .again_from = s->was_up ? s->lost_why : NULL,
     };
     s->was_up = true;
-    s->up_since_ns = clock_mono_ns();
+    s->unannounced = false;
+    system_session_show(s);
     timer_stop(&s->late);
     s->events.on_up(s->arg, &info);
     s->lost_why[0] = '\0';
@@ -72,6 +76,7 @@ static void take_started(struct system_session *s, const struct broker_started *
     (void)str_format(s->interface_name, sizeof(s->interface_name), "%s", m->interface_name);
     (void)str_format(s->shown.dns_backend, sizeof(s->shown.dns_backend), "%s", m->dns_backend);
     (void)str_format(s->shown.detail, sizeof(s->shown.detail), "%s", s->why);
+    (void)str_format(s->notice, sizeof(s->notice), "%s", m->notice);
 }
 
 /* The administrator's policy may not have the clusters' ranges: then one of those it offers, if the user forced none. */
@@ -115,8 +120,9 @@ static void on_started(void *arg, const union broker_message *answer, int fd UNU
         system_session_ask_stop(s);
         return;
     }
+    s->unannounced = true;
+    s->up_since_ns = clock_mono_ns();
     system_session_enter(s, UP);
-    show_up(s, &answer->started);
     system_session_configure(s);
 }
 

@@ -34,6 +34,13 @@ static void connect_broker(struct system_session *s);
 
 /* ---- parts ---- */
 
+void system_session_show(struct system_session *s)
+{
+    bool starting = s->state == UP && s->unannounced;
+    s->shown.name = state_names[starting ? STARTING : s->state];
+    agent_set_state(s->agent, &s->shown);
+}
+
 void system_session_enter(struct system_session *s, enum state state)
 {
     if (s->state == state)
@@ -41,8 +48,7 @@ void system_session_enter(struct system_session *s, enum state state)
     log_debug("session: %s -> %s", state_names[s->state], state_names[state]);
     s->state = state;
     timer_stop(&s->timer);
-    s->shown.name = state_names[state];
-    agent_set_state(s->agent, &s->shown);
+    system_session_show(s);
 }
 
 void system_session_close_pairs(struct system_session *s, size_t end)
@@ -389,6 +395,11 @@ static void tell_log_in(void *arg, const char *text)
     agent_notice(s->agent, "%s", text); /* a connection may have told the same */
 }
 
+static void on_engine_serves(void *arg)
+{
+    system_session_engine_serves(arg);
+}
+
 static bool on_serves_zone(void *arg, const char *zone)
 {
     const struct system_session *s = arg;
@@ -396,6 +407,7 @@ static bool on_serves_zone(void *arg, const char *zone)
 }
 
 static const struct agent_events agent_events = {.on_engine_gone = on_engine_gone,
+                                                 .on_engine_serves = on_engine_serves,
                                                  .serves_zone = on_serves_zone,
                                                  .on_change = on_agent_change,
                                                  .on_connection = on_agent_connection,
@@ -480,5 +492,5 @@ struct agent *system_session_agent(struct system_session *s)
 
 bool system_session_is_up(const struct system_session *s)
 {
-    return s->state == UP;
+    return s->state == UP && !s->unannounced;
 }

@@ -44,7 +44,9 @@ struct system_session {
     struct agent_state shown;
     uint32_t flags; /* of STARTED */
     char interface_name[BROKER_INTERFACE_SIZE];
-    bool was_up;
+    char notice[BROKER_TEXT_SIZE]; /* of STARTED */
+    bool unannounced;              /* the host is changed, and the engine doesn't serve yet */
+    bool was_up;                   /* as far as the user was told */
     uint64_t up_since_ns;
     uint64_t rest_ms;
     char lost_why[SESSION_WHY_SIZE]; /* empty: nothing to tell */
@@ -61,6 +63,7 @@ struct system_session {
 
 /* ---- system_session.c ---- */
 
+void system_session_show(struct system_session *s); /* its state, to who asks for it */
 void system_session_enter(struct system_session *s, enum state state);
 void system_session_close_pairs(struct system_session *s,
                                 size_t end); /* 0: ours, 1: the engine's */
@@ -74,6 +77,7 @@ void system_session_ask_stop(struct system_session *s);
 
 void system_session_prepare(struct system_session *s); /* chooses the ranges, then begins */
 void system_session_start(struct system_session *s);
+void system_session_engine_serves(struct system_session *s);
 /* Asks for another plan if what is wanted isn't what was asked for last. */
 void system_session_configure(struct system_session *s);
 
