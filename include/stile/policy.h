@@ -140,10 +140,10 @@ void stile_policy_result_release(struct stile_policy_result *r);
 
 /* Every change is whole or not at all. */
 
-/* These as well. Those that are there already stay as they are. */
+/* These as well. Those that are there already stay as they are. EINVAL, too: it is blocked; apply or clear. */
 int stile_endpoint_add(struct stile_endpoint *e, const struct stile_policies *more, unsigned flags,
                        struct stile_policy_result *ret, struct stile_policy_error *error);
-/* These no more. ENOTFOUND if one of them isn't there: then none is removed. EINVAL: it is blocked; apply or clear. */
+/* These no more. ENOTFOUND if one of them isn't there: then none is removed. EINVAL: it is blocked, the same. */
 int stile_endpoint_remove(struct stile_endpoint *e, const struct stile_policies *those,
                           unsigned flags, struct stile_policy_result *ret,
                           struct stile_policy_error *error);
@@ -151,16 +151,18 @@ int stile_endpoint_remove(struct stile_endpoint *e, const struct stile_policies 
 int stile_endpoint_apply(struct stile_endpoint *e, const struct stile_policies *wanted,
                          unsigned flags, struct stile_policy_result *ret,
                          struct stile_policy_error *error);
-/* Repairs what somebody changed by hand. wanted: NULL for the policies that the system remembers. */
+/* Repairs what somebody changed by hand. wanted: NULL for what the system remembers: a block, which stays, else policies. */
 int stile_endpoint_reconcile(struct stile_endpoint *e, const struct stile_policies *wanted,
                              unsigned flags, struct stile_policy_result *ret,
                              struct stile_policy_error *error);
 /* None any more, and no trace of them or of a block. */
 int stile_endpoint_clear(struct stile_endpoint *e, unsigned flags, struct stile_policy_result *ret,
                          struct stile_policy_error *error);
-/* Linux: nothing enters or leaves the network until policies are applied or cleared. For a container whose policies can't be
- * applied: better no network than one past the proxy. */
+/* Linux: nothing enters or leaves the network until a whole set of policies is applied (reconciled), or all are cleared. For a container
+ * whose policies can't be applied: better no network than one past the proxy. */
 int stile_endpoint_block(struct stile_endpoint *e, struct stile_policy_error *error);
+/* 1: it is so; 0: it isn't (on Windows never). */
+int stile_endpoint_is_blocked(struct stile_endpoint *e, int *ret, struct stile_policy_error *error);
 
 #ifdef __cplusplus
 }

@@ -52,24 +52,26 @@ void endpoint_change_release(struct endpoint_change *c);
 /* In the order of evaluation. No policies: an empty list, no error. */
 int endpoint_list(struct endpoint *e, struct l4_policies *ret, struct diag *d);
 
-/* Policies that are there already stay (unchanged). The result as a whole must pass l4_check. */
+/* Policies that are there already stay (unchanged). The result as a whole must pass l4_check. ERR_INVAL, too: it is blocked, and would be open
+ * then. */
 int endpoint_add(struct endpoint *e, const struct l4_policies *more, struct endpoint_change *c,
                  struct diag *d);
-/* Exactly these. ERR_NOTFOUND if one isn't there: then nothing is removed. ERR_INVAL: it is blocked, and would be open then. */
+/* Exactly these. ERR_NOTFOUND if one isn't there: then nothing is removed. ERR_INVAL: it is blocked, as above. */
 int endpoint_remove(struct endpoint *e, const struct l4_policies *those, struct endpoint_change *c,
                     struct diag *d);
 /* Afterwards exactly these policies are there, and what carries them is as it should be. When all is so already, nothing is
  * written. */
 int endpoint_apply(struct endpoint *e, const struct l4_policies *wanted, struct endpoint_change *c,
                    struct diag *d);
-/* Repairs what somebody changed by hand: `wanted`, or NULL for the policies that the kernel remembers. notes say what. */
+/* Repairs what somebody changed by hand: `wanted`, or NULL for what the kernel remembers: the block if there is one, else the policies. notes say
+ * what. */
 int endpoint_reconcile(struct endpoint *e, const struct l4_policies *wanted,
                        struct endpoint_change *c, struct diag *d);
 /* No trace is left, a block neither. */
 int endpoint_clear(struct endpoint *e, struct endpoint_change *c, struct diag *d);
 
-/* Linux: nothing enters or leaves but over loopback, until policies are applied or cleared: for a container whose policies can't be applied.
- * ERR_UNSUPPORTED on Windows. */
+/* Linux: nothing enters or leaves but over loopback: for a container whose policies can't be applied. A state of its own, beside whatever
+ * policies are there: a whole set of policies (apply, reconcile with `wanted`) or clear ends it, and nothing else does. ERR_UNSUPPORTED on Windows. */
 int endpoint_block(struct endpoint *e, struct diag *d);
 /* Whether that is so. Windows: never. */
 int endpoint_is_blocked(struct endpoint *e, bool *ret, struct diag *d);

@@ -144,9 +144,22 @@ static int want_remembered(const struct endpoint_state *s, const struct l4_polic
     return l4_policies_copy(&s->policies, ret) < 0 ? no_memory(d) : 0;
 }
 
+/* Whoever blocked it wants other policies than those that are there: neither some more nor some less are a reason to open it. */
+static int refuse_blocked(const char *what, struct diag *d)
+{
+    return diag_set(d, ERR_INVAL, 0,
+                    "The endpoint is blocked, because the policies that it should have can't be "
+                    "applied: %s policies would open it without them. Mend the file that they come "
+                    "from, for `stile policy watch` tries again; or give it all that it should "
+                    "have with `stile policy apply`; or open it with `stile policy clear`",
+                    what);
+}
+
 static int want_more(const struct endpoint_state *s, const struct l4_policies *given,
                      struct l4_policies *ret, struct diag *d)
 {
+    if (s->blocked)
+        return refuse_blocked("adding", d);
     int err = want_remembered(s, NULL, ret, d);
     return err < 0 ? err : want_given(s, given, ret, d);
 }
@@ -164,19 +177,11 @@ static int tell_missing(const struct l4_policy *p, struct diag *d)
                     words != NULL ? words : "?");
 }
 
-/* Whoever blocked it wants other policies than those that are there: to take some away is no reason to open it. */
-static int refuse_blocked(struct diag *d)
-{
-    return diag_set(d, ERR_INVAL, 0,
-                    "The endpoint is blocked: removing policies would open it. Apply those that it "
-                    "should have, or clear it");
-}
-
 static int want_fewer(const struct endpoint_state *s, const struct l4_policies *given,
                       struct l4_policies *ret, struct diag *d)
 {
     if (s->blocked)
-        return refuse_blocked(d);
+        return refuse_blocked("removing", d);
     CLEANUP(mem_freep) bool *goes = mem_array(s->policies.count + 1, sizeof(bool));
     size_t at;
 
@@ -281,6 +286,13 @@ static int settle(const struct endpoint *e, int lock, const struct endpoint_stat
     return err;
 }
 
+static int keep_block(const struct endpoint *e, int lock, const struct endpoint_state *s,
+                      struct endpoint_change *c, struct diag *d)
+{
+    int err = endpoint_state_plan_block(s, c, d);
+    return err < 0 || c->dry_run ? err : send_rules(e, lock, c, d);
+}
+
 static int change(const struct endpoint *e, want_fn *want, const struct l4_policies *given,
                   struct endpoint_change *c, struct diag *d)
 {
@@ -297,10 +309,10 @@ static int change(const struct endpoint *e, want_fn *want, const struct l4_polic
         err = endpoint_state_read_block(&s, e->netns_fd, d);
     if (err == 0)
         err = endpoint_state_read_policies(&s, e->netns_fd, d);
+    if (err == 0 && s.blocked && want == want_remembered)
+        return keep_block(e, lock, &s, c, d);
     if (err == 0)
         err = want(&s, given, &wanted, d);
-    if (want == want_remembered && !s.present)
-        s.blocked = false; /* nothing to go by: the block stays */
     if (err == 0)
         err = check(&wanted, d);
     return err < 0 ? err : settle(e, lock, &s, &wanted, c, d);

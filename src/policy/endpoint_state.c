@@ -8,25 +8,27 @@ void endpoint_state_init(struct endpoint_state *s)
 {
     *s = (struct endpoint_state){0};
     buf_init(&s->listing, NFT_LISTING_MAX);
+    buf_init(&s->block, NFT_LISTING_MAX);
     l4_policies_init(&s->policies);
 }
 
 void endpoint_state_release(struct endpoint_state *s)
 {
     buf_release(&s->listing);
+    buf_release(&s->block);
     l4_policies_release(&s->policies);
 }
 
 /* Whoever rules the namespace may have filled our table so that it can't be listed: it is there, and damaged. */
-static int list(struct endpoint_state *s, int netns_fd, const char *table, bool *ret_present,
-                struct diag *d)
+static int list(int netns_fd, const char *table, struct buf *listing, bool *ret_present,
+                struct diag *damage, struct diag *d)
 {
     struct diag why = {0};
 
-    int err = nft_list(netns_fd, table, &s->listing, &why);
-    *ret_present = err < 0 || buf_len(&s->listing) > 0;
+    int err = nft_list(netns_fd, table, listing, &why);
+    *ret_present = err < 0 || buf_len(listing) > 0;
     if (err == ERR_TOOBIG || err == ERR_TIMEOUT) {
-        (void)diag_set(&s->damage, ERR_FORMAT, 0,
+        (void)diag_set(damage, ERR_FORMAT, 0,
                        "The nftables table inet %s can't be read: %.250s. Write it anew with apply "
                        "and a file, or remove it with clear",
                        table, why.text);
@@ -37,15 +39,12 @@ static int list(struct endpoint_state *s, int netns_fd, const char *table, bool 
 
 int endpoint_state_read_block(struct endpoint_state *s, int netns_fd, struct diag *d)
 {
-    int err = list(s, netns_fd, NFT_BLOCK_TABLE, &s->blocked, d);
-
-    s->damage = (struct diag){0}; /* a block has nothing to tell */
-    return err;
+    return list(netns_fd, NFT_BLOCK_TABLE, &s->block, &s->blocked, &s->block_damage, d);
 }
 
 int endpoint_state_read_policies(struct endpoint_state *s, int netns_fd, struct diag *d)
 {
-    int err = list(s, netns_fd, NFT_TABLE, &s->present, d);
+    int err = list(netns_fd, NFT_TABLE, &s->listing, &s->present, &s->damage, d);
     if (err < 0 || !s->present || s->damage.err != 0)
         return err;
     err = nft_read_policies(buf_slice(&s->listing), &s->policies, &s->damage);
@@ -117,4 +116,24 @@ int endpoint_state_plan(const struct endpoint_state *s, const struct l4_policies
     if (s->present && !s->blocked && !drifted && l4_policies_eq(&s->policies, wanted))
         return 0;
     return nft_rules_replace(wanted, &c->sent, d);
+}
+
+int endpoint_state_plan_block(const struct endpoint_state *s, struct endpoint_change *c,
+                              struct diag *d)
+{
+    bool drifted = true;
+
+    count(&s->policies, &s->policies, c);
+    int err = s->block_damage.err != 0
+                  ? note(c, s->block_damage.text, d)
+                  : nft_compare_block(buf_slice(&s->block), &c->notes, &drifted, d);
+    if (err == 0)
+        err = note(c,
+                   "the endpoint is blocked, and stays so until policies are applied or it is "
+                   "cleared",
+                   d);
+    if (err < 0)
+        return err;
+    c->drifted = drifted;
+    return drifted ? nft_rules_block(&c->sent, d) : 0;
 }

@@ -8,7 +8,9 @@
 struct endpoint_state {
     struct buf listing;          /* of our table, as nft prints it */
     bool present;                /* the table is there */
-    bool blocked;                /* the one of endpoint_block, too */
+    struct buf block;            /* the same of the one of endpoint_block */
+    bool blocked;                /* which is there */
+    struct diag block_damage;    /* .err: it is there, but can't be listed */
     struct l4_policies policies; /* that the table remembers, in the order of evaluation */
     struct diag damage; /* .err: what it remembers can't be understood; policies is empty then */
 };
@@ -24,5 +26,8 @@ int endpoint_state_check(const struct endpoint_state *s, struct diag *d);
 /* What nft is to be sent (into c->sent; empty: nothing) so that `wanted` is there; counts, notes and c->drifted, too. */
 int endpoint_state_plan(const struct endpoint_state *s, const struct l4_policies *wanted,
                         struct endpoint_change *c, struct diag *d);
+/* The same, so that the block that is there is as it should be, and stays. */
+int endpoint_state_plan_block(const struct endpoint_state *s, struct endpoint_change *c,
+                              struct diag *d);
 
 #endif

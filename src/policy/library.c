@@ -428,3 +428,16 @@ int stile_endpoint_block(struct stile_endpoint *e, struct stile_policy_error *er
         return refuse_null(error);
     return tell(endpoint_block(inner(e), &d), &d, error);
 }
+
+int stile_endpoint_is_blocked(struct stile_endpoint *e, int *ret, struct stile_policy_error *error)
+{
+    struct diag d = {0};
+    bool blocked = false;
+
+    if (e == NULL || ret == NULL)
+        return refuse_null(error);
+    int r = endpoint_is_blocked(inner(e), &blocked, &d);
+    if (r == 0)
+        *ret = blocked;
+    return tell(r, &d, error);
+}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "policy/nft_listing.h"
 #include "policy/nft_rules.h"
 
@@ -11,11 +12,13 @@ enum {
     DIFFERENCES_MAX = 100,
     EXPECTED_MAX = 64 * 1024 * 1024,
     DIFFERENCE_SIZE = 256,
-    SHOWN_MAX = 100
+    SHOWN_MAX = 100,
+    TABLE_HEAD_SIZE = 64
 };
 
 struct comparison {
     const struct nft_listing *found, *expected;
+    const char *of; /* what each line begins with */
     struct buf *out;
     size_t differences;
     int err;
@@ -115,7 +118,7 @@ PRINTF_LIKE(2, 3) static void tell(struct comparison *c, const char *fmt, ...)
     for (char *at = line; *at != '\0'; at++)
         if (*at < ' ' || *at > '~')
             *at = '?';
-    c->err = buf_printf(c->out, "%s\n", line);
+    c->err = buf_printf(c->out, "%s%s\n", c->of, line);
 }
 
 static int shown_len(struct slice s)
@@ -199,59 +202,82 @@ static void compare_chains(struct comparison *c)
         tell(c, "the table has sets, maps or flags that are not ours");
 }
 
-/* The table as it should be: what comes after the commands that remove the old one. */
-static int parse_expected(struct nft_listing *l, struct buf *document,
-                          const struct l4_policies *policies, struct diag *d)
+static int no_memory(struct diag *d)
 {
-    static const char table[] = "table " NFT_FAMILY " " NFT_TABLE " {";
-
-    int err = nft_rules_replace(policies, document, d);
-    if (err < 0)
-        return err;
-    struct slice text = buf_slice(document);
-    const uint8_t *at = memmem(text.data, text.len, table, strlen(table));
-    if (at == NULL)
-        return diag_set(d, ERR_INTERNAL, 0, "The rules have no table");
-    err = nft_listing_parse(l, slice_from(text, (size_t)(at - text.data)), NFT_TABLE);
-    return err < 0 ? diag_set(d, err, 0, "Out of memory") : 0;
+    return diag_set(d, ERR_NOMEM, 0, "Out of memory");
 }
 
-static int compare(const struct nft_listing *found, const struct nft_listing *expected,
-                   struct buf *ret, bool *ret_drifted, struct diag *d)
+static int compare(struct comparison *c, const char *table, bool *ret_drifted, struct diag *d)
 {
-    struct comparison c = {.found = found, .expected = expected, .out = ret};
-
-    if (found->chain_count == 0)
-        tell(&c, "the table " NFT_FAMILY " " NFT_TABLE " is missing");
+    if (c->found->chain_count == 0)
+        tell(c, "the table " NFT_FAMILY " %s is missing", table);
     else
-        compare_chains(&c);
-    if (c.err == 0 && c.differences > DIFFERENCES_MAX)
-        c.err = buf_printf(ret, "and %zu differences more\n", c.differences - DIFFERENCES_MAX);
-    if (c.err < 0)
-        return diag_set(d, c.err, 0, "Out of memory");
-    *ret_drifted = c.differences > 0;
+        compare_chains(c);
+    if (c->err == 0 && c->differences > DIFFERENCES_MAX)
+        c->err = buf_printf(c->out, "and %zu differences more\n", c->differences - DIFFERENCES_MAX);
+    if (c->err < 0)
+        return no_memory(d);
+    *ret_drifted = c->differences > 0;
     return 0;
+}
+
+/* The table as it should be: what comes after the commands that remove the old one. */
+static int parse_expected(struct nft_listing *l, struct slice document, const char *table,
+                          struct diag *d)
+{
+    char head[TABLE_HEAD_SIZE];
+
+    int err = str_format(head, sizeof(head), "table " NFT_FAMILY " %s {", table);
+    const uint8_t *at = memmem(document.data, document.len, head, strlen(head));
+    if (err < 0 || at == NULL)
+        return diag_set(d, ERR_INTERNAL, 0, "The rules have no table");
+    err = nft_listing_parse(l, slice_from(document, (size_t)(at - document.data)), table);
+    return err < 0 ? no_memory(d) : 0;
+}
+
+static int compare_table(struct slice listing, struct slice document, const char *table,
+                         struct comparison *c, bool *ret_drifted, struct diag *d)
+{
+    CLEANUP(nft_listing_release) struct nft_listing found;
+    CLEANUP(nft_listing_release) struct nft_listing wanted;
+
+    nft_listing_init(&found);
+    nft_listing_init(&wanted);
+    c->found = &found;
+    c->expected = &wanted;
+    int err = nft_listing_parse(&found, listing, table);
+    if (err == ERR_NOMEM)
+        return no_memory(d);
+    if (err < 0) /* it can't be what we wrote */
+        nft_listing_release(&found);
+    err = parse_expected(&wanted, document, table, d);
+    if (err < 0)
+        return err;
+    nft_listing_sort(&found);
+    nft_listing_sort(&wanted);
+    return compare(c, table, ret_drifted, d);
 }
 
 int nft_compare(struct slice listing, const struct l4_policies *expected, struct buf *ret,
                 bool *ret_drifted, struct diag *d)
 {
-    CLEANUP(nft_listing_release) struct nft_listing found;
-    CLEANUP(nft_listing_release) struct nft_listing wanted;
     CLEANUP(buf_release) struct buf document;
+    struct comparison c = {.of = "", .out = ret};
 
-    nft_listing_init(&found);
-    nft_listing_init(&wanted);
     buf_init(&document, EXPECTED_MAX);
-    int err = nft_listing_parse(&found, listing, NFT_TABLE);
-    if (err == ERR_NOMEM)
-        return diag_set(d, err, 0, "Out of memory");
-    if (err < 0) /* it can't be what we wrote */
-        nft_listing_release(&found);
-    err = parse_expected(&wanted, &document, expected, d);
-    if (err < 0)
-        return err;
-    nft_listing_sort(&found);
-    nft_listing_sort(&wanted);
-    return compare(&found, &wanted, ret, ret_drifted, d);
+    int err = nft_rules_replace(expected, &document, d);
+    return err < 0 ? err
+                   : compare_table(listing, buf_slice(&document), NFT_TABLE, &c, ret_drifted, d);
+}
+
+int nft_compare_block(struct slice listing, struct buf *ret, bool *ret_drifted, struct diag *d)
+{
+    CLEANUP(buf_release) struct buf document;
+    struct comparison c = {.of = "the block: ", .out = ret};
+
+    buf_init(&document, EXPECTED_MAX);
+    int err = nft_rules_block(&document, d);
+    return err < 0
+               ? err
+               : compare_table(listing, buf_slice(&document), NFT_BLOCK_TABLE, &c, ret_drifted, d);
 }

@@ -16,5 +16,7 @@ int nft_read_policies(struct slice listing, struct l4_policies *ret, struct diag
  * outbound is missing". ret_drifted says whether there was any. */
 int nft_compare(struct slice listing, const struct l4_policies *expected, struct buf *ret,
                 bool *ret_drifted, struct diag *d);
+/* The same with the block and nft_rules_block. */
+int nft_compare_block(struct slice listing, struct buf *ret, bool *ret_drifted, struct diag *d);
 
 #endif

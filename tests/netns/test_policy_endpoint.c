@@ -741,22 +741,133 @@ static void writers_at_the_same_time_lose_nothing(void **state UNUSED)
 
 /* ---- The block ---- */
 
+static bool is_blocked(void)
+{
+    bool blocked = false;
+
+    assert_int_equal(endpoint_is_blocked(endpoint, &blocked, &d), 0);
+    assert_int_equal(blocked,
+                     says_in(container.netns_fd, "nft list ruleset", "stile_policy_block"));
+    return blocked;
+}
+
+static void block(void)
+{
+    assert_int_equal(endpoint_block(endpoint, &d), 0);
+    assert_true(is_blocked());
+}
+
 static void a_block_stays_until_policies_come(void **state UNUSED)
 {
     look(before);
-    assert_int_equal(endpoint_block(endpoint, &d), 0);
-    assert_int_equal(endpoint_block(endpoint, &d), 0);
-    assert_true(says_in(container.netns_fd, "nft list ruleset", "stile_policy_block"));
-    reconcile(); /* nothing is remembered: nothing to lift it for */
-    assert_true(says_in(container.netns_fd, "nft list ruleset", "stile_policy_block"));
+    block();
+    block();
     must(endpoint_apply, "[" TCP_POLICY "]");
-    assert_false(says_in(container.netns_fd, "nft list ruleset", "stile_policy_block"));
-    assert_int_equal(endpoint_block(endpoint, &d), 0);
+    assert_false(is_blocked());
+    block();
     must(endpoint_apply, "[" TCP_POLICY "]");
-    assert_false(says_in(container.netns_fd, "nft list ruleset", "stile_policy_block"));
-    assert_int_equal(endpoint_block(endpoint, &d), 0);
+    assert_false(is_blocked());
+    block();
+    must(endpoint_reconcile, "[" TCP_POLICY "]");
+    assert_false(is_blocked());
+    block();
+    must(endpoint_apply, "[]");
+    expect_as_before();
+    block();
     assert_int_equal(endpoint_clear(endpoint, &change, &d), 0);
     expect_as_before();
+}
+
+static void expect_refused_as_blocked(change_fn *fn, const char *text)
+{
+    assert_int_equal(try(fn, text), ERR_INVAL);
+    assert_non_null(strstr(d.text, "blocked"));
+    assert_non_null(strstr(d.text, "stile policy apply"));
+    assert_non_null(strstr(d.text, "stile policy clear"));
+    expect_as_before();
+}
+
+static void some_policies_more_or_less_do_not_open_a_block(void **state UNUSED)
+{
+    for (int with_policies = 0; with_policies < 2; with_policies++) {
+        if (with_policies)
+            must(endpoint_apply, "[" TCP_POLICY "," UDP_POLICY "]");
+        block();
+        look(before);
+        for (int dry = 0; dry < 2; dry++) {
+            change.dry_run = dry;
+            expect_refused_as_blocked(endpoint_add, IN_POLICY);
+            expect_refused_as_blocked(endpoint_add, TCP_POLICY);
+            expect_refused_as_blocked(endpoint_add, "[]");
+            expect_refused_as_blocked(endpoint_remove, TCP_POLICY);
+        }
+        change.dry_run = false;
+    }
+}
+
+static void reconcile_keeps_a_block_and_what_is_beneath_it(void **state UNUSED)
+{
+    for (size_t beneath = 0; beneath < 2; beneath++) {
+        must(endpoint_apply, beneath == 0 ? "[]" : "[" UDP_POLICY "]");
+        block();
+        look(before);
+        reconcile();
+        assert_false(change.drifted);
+        assert_int_equal(change.added + change.removed, 0);
+        assert_int_equal(change.unchanged, beneath);
+        assert_int_equal(buf_len(&change.sent), 0);
+        assert_non_null(strstr(notes(), "blocked"));
+        expect_as_before();
+    }
+    in_container("nft flush chain inet stile_policy policies"); /* damaged: it matters to nobody */
+    look(before);
+    reconcile();
+    expect_as_before();
+}
+
+static void a_block_that_drifted_is_mended_and_told(void **state UNUSED)
+{
+    static const struct {
+        const char *by, *says;
+    } drifts[] = {
+        {"nft flush chain inet stile_policy_block input",
+         "the block: rule 1 of chain input is missing"},
+        {"nft insert rule inet stile_policy_block output accept", "chain output is not ours"},
+        {"nft delete chain inet stile_policy_block forward", "chain forward is missing"},
+        {"nft chain inet stile_policy_block output { policy accept ; }",
+         "the hook of chain output was changed"},
+        {"nft flush table inet stile_policy_block", "rule 1 of chain output is missing"},
+    };
+
+    block();
+    look(before);
+    for (size_t i = 0; i < ARRAY_LEN(drifts); i++) {
+        in_container(drifts[i].by);
+        change.dry_run = true;
+        reconcile();
+        assert_true(change.drifted && buf_len(&change.sent) > 0);
+        assert_non_null(strstr(notes(), drifts[i].says));
+        change.dry_run = false;
+        reconcile();
+        assert_true(change.drifted);
+        assert_non_null(strstr(notes(), drifts[i].says));
+        expect_as_before();
+    }
+}
+
+static void a_block_too_large_to_be_listed_is_mended(void **state UNUSED)
+{
+    block();
+    look(before);
+    put_in_place("case \"$*\" in list*\"table inet stile_policy_block\") exec yes;; esac\n");
+    reconcile();
+    assert_true(change.drifted);
+    assert_non_null(strstr(notes(), "can't be read"));
+    assert_int_equal(try(endpoint_add, TCP_POLICY), ERR_INVAL);
+    (void)umount("/usr/sbin/nft");
+    expect_as_before();
+    reconcile();
+    assert_false(change.drifted);
 }
 
 /* ---- Cgroups ---- */
@@ -978,6 +1089,10 @@ int main(void)
         TEST(the_host_takes_policies_only_when_it_is_meant),
         TEST(writers_at_the_same_time_lose_nothing),
         TEST(a_block_stays_until_policies_come),
+        TEST(some_policies_more_or_less_do_not_open_a_block),
+        TEST(reconcile_keeps_a_block_and_what_is_beneath_it),
+        TEST(a_block_that_drifted_is_mended_and_told),
+        TEST(a_block_too_large_to_be_listed_is_mended),
         TEST(a_cgroup_must_be_there_and_what_becomes_of_it_is_told),
         TEST(a_path_that_leads_out_of_the_cgroups_is_refused),
         TEST(time_grows_with_the_number_of_policies),

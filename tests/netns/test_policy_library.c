@@ -118,15 +118,49 @@ static void what_drifted_is_told_and_repaired(void **state UNUSED)
     stile_policies_free(p);
 }
 
+static bool is_blocked(struct stile_endpoint *e)
+{
+    int blocked = -1;
+
+    assert_int_equal(stile_endpoint_is_blocked(e, &blocked, NULL), 0);
+    assert_int_equal(blocked,
+                     says_in(container.netns_fd, "nft list ruleset", "stile_policy_block"));
+    return blocked == 1;
+}
+
 static void a_blocked_network_opens_again_when_it_is_cleared(void **state UNUSED)
 {
     struct stile_endpoint *e = opened(&container);
 
+    assert_false(is_blocked(e));
     assert_int_equal(stile_endpoint_block(e, NULL), 0);
-    assert_true(says_in(container.netns_fd, "nft list ruleset", "stile_policy_block"));
+    assert_true(is_blocked(e));
     assert_int_equal(stile_endpoint_clear(e, 0, NULL, NULL), 0);
+    assert_false(is_blocked(e));
     assert_false(says_in(container.netns_fd, "nft list ruleset", "table"));
     stile_endpoint_close(e);
+}
+
+static void a_blocked_network_takes_a_whole_set_and_no_single_policies(void **state UNUSED)
+{
+    struct stile_policies *p = list_of("8000");
+    struct stile_policy_error error;
+    struct stile_endpoint *e = opened(&container);
+
+    assert_int_equal(stile_endpoint_block(e, NULL), 0);
+    assert_int_equal(stile_endpoint_add(e, p, 0, NULL, &error), STILE_POLICY_EINVAL);
+    assert_non_null(strstr(error.text, "blocked"));
+    assert_int_equal(stile_endpoint_remove(e, p, 0, NULL, &error), STILE_POLICY_EINVAL);
+    assert_int_equal(stile_endpoint_reconcile(e, NULL, 0, NULL, &error), 0);
+    assert_true(is_blocked(e));
+    assert_int_equal(stile_endpoint_reconcile(e, p, 0, NULL, &error), 0);
+    assert_false(is_blocked(e));
+    assert_int_equal(stile_endpoint_block(e, NULL), 0);
+    assert_int_equal(stile_endpoint_apply(e, p, 0, NULL, &error), 0);
+    assert_false(is_blocked(e));
+    assert_int_equal(stile_endpoint_add(e, p, 0, NULL, &error), 0);
+    stile_endpoint_close(e);
+    stile_policies_free(p);
 }
 
 static void errors_of_the_system_have_their_codes(void **state UNUSED)
@@ -360,6 +394,7 @@ int main(void)
         cmocka_unit_test(policies_are_added_listed_removed_and_cleared),
         cmocka_unit_test(what_drifted_is_told_and_repaired),
         cmocka_unit_test(a_blocked_network_opens_again_when_it_is_cleared),
+        cmocka_unit_test(a_blocked_network_takes_a_whole_set_and_no_single_policies),
         cmocka_unit_test(errors_of_the_system_have_their_codes),
         cmocka_unit_test(the_program_keeps_its_signals_and_namespaces),
         cmocka_unit_test(lack_of_memory_is_an_error_and_changes_nothing),

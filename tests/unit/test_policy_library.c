@@ -190,6 +190,7 @@ static void test_missing_arguments_are_errors_and_freeing_nothing_is_none(void *
     assert_int_equal(stile_endpoint_reconcile(NULL, NULL, 0, NULL, NULL), STILE_POLICY_EINVAL);
     assert_int_equal(stile_endpoint_clear(NULL, 0, NULL, NULL), STILE_POLICY_EINVAL);
     assert_int_equal(stile_endpoint_block(NULL, NULL), STILE_POLICY_EINVAL);
+    assert_int_equal(stile_endpoint_is_blocked(NULL, NULL, NULL), STILE_POLICY_EINVAL);
     stile_policies_free(p);
 }
 
