@@ -19,6 +19,7 @@
 #include "policy/endpoint_state.h"
 #include "policy/l4_cgroup.h"
 #include "policy/l4_check.h"
+#include "policy/l4_index.h"
 #include "policy/namespace.h"
 #include "policy/nft_program.h"
 #include "policy/nft_rules.h"
@@ -107,11 +108,13 @@ static int open_rtnl(const struct endpoint *e, struct rtnl **ret, struct diag *d
 typedef int want_fn(const struct endpoint_state *s, const struct l4_policies *given,
                     struct l4_policies *ret, struct diag *d);
 
-static int keep(struct l4_policies *l, const struct l4_policy *p, struct diag *d)
+static int keep(struct l4_policies *l, struct l4_index *known, const struct l4_policy *p,
+                struct diag *d)
 {
     size_t at;
 
-    if (l4_policies_find(l, p, &at))
+    l4_index_extend(known, l->count);
+    if (l4_index_find(known, p, &at))
         return 0;
     int err = l4_policies_add(l, p);
     if (err == ERR_LIMIT)
@@ -122,10 +125,12 @@ static int keep(struct l4_policies *l, const struct l4_policy *p, struct diag *d
 static int want_given(const struct endpoint_state *s UNUSED, const struct l4_policies *given,
                       struct l4_policies *ret, struct diag *d)
 {
+    struct l4_index known;
     int err = 0;
 
+    l4_index_init(&known, ret);
     for (size_t i = 0; i < given->count && err == 0; i++)
-        err = keep(ret, &given->items[i], d);
+        err = keep(ret, &known, &given->items[i], d);
     return err;
 }
 
@@ -183,13 +188,16 @@ static int want_fewer(const struct endpoint_state *s, const struct l4_policies *
     if (s->blocked)
         return refuse_blocked("removing", d);
     CLEANUP(mem_freep) bool *goes = mem_array(s->policies.count + 1, sizeof(bool));
+    struct l4_index index;
     size_t at;
 
     if (goes == NULL)
         return no_memory(d);
     int err = endpoint_state_check(s, d);
+    l4_index_init(&index, &s->policies);
+    l4_index_extend(&index, s->policies.count);
     for (size_t i = 0; i < given->count && err == 0; i++)
-        if (l4_policies_find(&s->policies, &given->items[i], &at))
+        if (l4_index_find(&index, &given->items[i], &at))
             goes[at] = true;
         else
             err = tell_missing(&given->items[i], d);

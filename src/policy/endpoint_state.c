@@ -1,5 +1,6 @@
 #include "policy/endpoint_state.h"
 
+#include "policy/l4_index.h"
 #include "policy/nft_program.h"
 #include "policy/nft_read.h"
 #include "policy/nft_rules.h"
@@ -77,11 +78,14 @@ static int note(struct endpoint_change *c, const char *text, struct diag *d)
 static void count(const struct l4_policies *now, const struct l4_policies *wanted,
                   struct endpoint_change *c)
 {
+    struct l4_index index;
     size_t at;
 
+    l4_index_init(&index, now);
+    l4_index_extend(&index, now->count);
     c->unchanged = 0;
     for (size_t i = 0; i < wanted->count; i++)
-        c->unchanged += l4_policies_find(now, &wanted->items[i], &at);
+        c->unchanged += l4_index_find(&index, &wanted->items[i], &at);
     c->added = wanted->count - c->unchanged;
     c->removed = now->count - c->unchanged;
 }

@@ -1,6 +1,12 @@
 #include "policy/l4_check.h"
 
+#include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+#include "base/str.h"
+#include "policy/l4_index.h"
+#include "policy/l4_reach.h"
 
 /* Where findings go, and what they are about meanwhile. */
 struct findings {
@@ -64,14 +70,14 @@ static void check_filter(const struct l4_policy *p, struct findings *f)
         found(f, ERR_INVAL, "it says how UDP is redirected, but UDP isn't among its protocols");
 }
 
-static void check_repetition(const struct l4_policy *p, struct findings *f)
+static void check_repetition(const struct l4_policy *p, struct l4_index *earlier,
+                             struct findings *f)
 {
-    for (size_t i = 0; i < f->policy; i++) {
-        if (l4_policy_eq(&f->list->items[i], p)) {
-            found(f, ERR_INVAL, "it is the same as policy %zu: leave one out", i + 1);
-            return;
-        }
-    }
+    size_t at;
+
+    l4_index_extend(earlier, f->policy);
+    if (l4_index_find(earlier, p, &at))
+        found(f, ERR_INVAL, "it is the same as policy %zu: leave one out", at + 1);
 }
 
 /* ---- Linux ---- */
@@ -151,11 +157,12 @@ static void check_windows(const struct l4_policy *p, struct findings *f)
               f->policy + 1);
 }
 
-static void check_one(const struct l4_policy *p, enum l4_system system, struct findings *f)
+static void check_one(const struct l4_policy *p, enum l4_system system, struct l4_index *earlier,
+                      struct findings *f)
 {
     check_ports(p, f);
     check_filter(p, f);
-    check_repetition(p, f);
+    check_repetition(p, earlier, f);
     if (system == L4_WINDOWS)
         check_windows(p, f);
     else
@@ -164,8 +171,11 @@ static void check_one(const struct l4_policy *p, enum l4_system system, struct f
 
 static void check_list(enum l4_system system, struct findings *f)
 {
+    struct l4_index earlier;
+
+    l4_index_init(&earlier, f->list);
     for (f->policy = 0; f->policy < f->list->count; f->policy++)
-        check_one(&f->list->items[f->policy], system, f);
+        check_one(&f->list->items[f->policy], system, &earlier, f);
 }
 
 size_t l4_check_all(const struct l4_policies *l, enum l4_system system, l4_problem_fn *on_problem,
@@ -234,76 +244,91 @@ static void warn_guard(const struct l4_policy *p, enum l4_system system, struct 
               "which they are");
 }
 
-static void warn_closed_ports(const struct l4_policy *p, struct findings *f)
+/* The proxies' ports of all policies, ascending, each once. */
+struct proxy_ports {
+    size_t count;
+    uint16_t items[2 * L4_POLICIES_MAX];
+};
+
+static int compare_ports(const void *a, const void *b)
 {
-    for (size_t i = 0; i < f->list->count; i++) {
-        const struct l4_policy *other = &f->list->items[i];
-        uint16_t in = other->inbound.proxy_port, out = other->outbound.proxy_port;
-        if (in != 0 && in != p->inbound.proxy_port &&
-            port_set_contains(&p->inbound.port_exceptions, in))
-            found(f, 0, "inbound exception %u is a proxy's port: it stays closed to other machines",
-                  in);
-        else if (out != 0 && out != p->inbound.proxy_port &&
-                 port_set_contains(&p->inbound.port_exceptions, out))
-            found(f, 0, "inbound exception %u is a proxy's port: it stays closed to other machines",
-                  out);
+    const uint16_t *x = a;
+    const uint16_t *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+static void find_proxy_ports(const struct l4_policies *l, struct proxy_ports *ret)
+{
+    size_t all = 0;
+
+    assert(l->count <= L4_POLICIES_MAX);
+    for (size_t i = 0; i < l->count; i++) {
+        ret->items[all++] = l->items[i].inbound.proxy_port;
+        ret->items[all++] = l->items[i].outbound.proxy_port;
+    }
+    qsort(ret->items, all, sizeof(ret->items[0]), compare_ports);
+    ret->count = 0;
+    for (size_t i = 0; i < all; i++)
+        if (ret->items[i] != 0 && (i == 0 || ret->items[i] != ret->items[i - 1]))
+            ret->items[ret->count++] = ret->items[i];
+}
+
+/* The index of the first port that isn't below this one. */
+static size_t first_from(const struct proxy_ports *ports, uint16_t port)
+{
+    size_t low = 0, high = ports->count;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (ports->items[middle] < port)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void warn_closed_ports(const struct l4_policy *p, const struct proxy_ports *ports,
+                              struct findings *f)
+{
+    for (size_t i = 0; i < p->inbound.port_exceptions.count; i++) {
+        const struct port_range r = p->inbound.port_exceptions.ranges[i];
+        for (size_t at = first_from(ports, r.first);
+             at < ports->count && ports->items[at] <= r.last; at++)
+            if (ports->items[at] != p->inbound.proxy_port)
+                found(f, 0,
+                      "inbound exception %u is a proxy's port: it stays closed to other machines",
+                      ports->items[at]);
     }
 }
 
-static bool is_earlier(const struct l4_policies *l, size_t a, size_t b)
+static void warn_unreached(const struct l4_reach *reach, struct findings *f)
 {
-    uint16_t of_a = l->items[a].priority, of_b = l->items[b].priority;
+    const unsigned by = reach->taken_by[f->policy];
 
-    return of_a < of_b || (of_a == of_b && a < b);
-}
-
-static bool takes_ports(const struct port_set *a, const struct port_set *b)
-{
-    return a->count == 0 || port_set_eq(a, b);
-}
-
-static bool takes_prefixes(const struct prefix_set *a, const struct prefix_set *b)
-{
-    return a->count == 0 || prefix_set_eq(a, b);
-}
-
-/* Whether a decides about all that b would: not so if in doubt. */
-static bool takes_all_of(const struct l4_policy *a, const struct l4_policy *b)
-{
-    return (b->inbound.proxy_port == 0 || a->inbound.proxy_port != 0) &&
-           (b->outbound.proxy_port == 0 || a->outbound.proxy_port != 0) &&
-           (b->protocols & ~a->protocols) == 0 && takes_ports(&a->local_ports, &b->local_ports) &&
-           takes_ports(&a->remote_ports, &b->remote_ports) &&
-           takes_prefixes(&a->local_addresses, &b->local_addresses) &&
-           takes_prefixes(&a->remote_addresses, &b->remote_addresses);
-}
-
-static void warn_unreached(const struct l4_policy *p, struct findings *f)
-{
-    for (size_t i = 0; i < f->list->count; i++) {
-        if (i == f->policy || !is_earlier(f->list, i, f->policy) ||
-            !takes_all_of(&f->list->items[i], p))
-            continue;
-        found(f, 0,
-              "no connection reaches it: policy %zu comes first and decides about all of them",
-              i + 1);
-        return;
-    }
+    if (by != 0)
+        found(f, 0, "no connection reaches it: policy %u comes first and decides about all of them",
+              by);
 }
 
 size_t l4_check_warnings(const struct l4_policies *l, enum l4_system system,
                          l4_problem_fn *on_warning, void *arg)
 {
     struct findings f = {.list = l, .tell = on_warning, .arg = arg};
+    struct proxy_ports ports;
+    struct l4_reach reach;
 
+    find_proxy_ports(l, &ports);
+    l4_reach_find(l, &reach);
     for (f.policy = 0; f.policy < l->count; f.policy++) {
         const struct l4_policy *p = &l->items[f.policy];
         warn_exceptions("inbound", &p->inbound, &f);
         warn_exceptions("outbound", &p->outbound, &f);
         warn_guard(p, system, &f);
         if (system == L4_LINUX)
-            warn_closed_ports(p, &f);
-        warn_unreached(p, &f);
+            warn_closed_ports(p, &ports, &f);
+        warn_unreached(&reach, &f);
     }
     return f.count;
 }

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/table.h"
 
 void l4_policy_init(struct l4_policy *p)
 {
@@ -34,6 +35,40 @@ bool l4_policy_eq(const struct l4_policy *a, const struct l4_policy *b)
            prefix_set_eq(&a->local_addresses, &b->local_addresses) &&
            prefix_set_eq(&a->remote_addresses, &b->remote_addresses) &&
            guard_eq(&a->guard, &b->guard);
+}
+
+static uint64_t text_hash(const char *text)
+{
+    static const uint64_t unkeyed[2] = {0};
+
+    return siphash13(unkeyed, slice_str(text));
+}
+
+uint64_t l4_policy_hash(const struct l4_policy *p)
+{
+    static const uint64_t unkeyed[2] = {0};
+    const struct l4_guard *g = &p->guard;
+    const uint64_t value[] = {
+        p->priority,
+        p->protocols,
+        (uint64_t)p->udp,
+        p->inbound.proxy_port,
+        port_set_hash(&p->inbound.port_exceptions),
+        prefix_set_hash(&p->inbound.address_exceptions),
+        p->outbound.proxy_port,
+        port_set_hash(&p->outbound.port_exceptions),
+        prefix_set_hash(&p->outbound.address_exceptions),
+        port_set_hash(&p->local_ports),
+        port_set_hash(&p->remote_ports),
+        prefix_set_hash(&p->local_addresses),
+        prefix_set_hash(&p->remote_addresses),
+        g->has_uid ? (uint64_t)g->uid + 1 : 0,
+        g->has_gid ? (uint64_t)g->gid + 1 : 0,
+        text_hash(g->user_sid),
+        text_hash(g->cgroup),
+    };
+
+    return siphash13(unkeyed, slice_of(value, sizeof(value)));
 }
 
 static int put_directions(const struct l4_policy *p, struct buf *ret)
@@ -170,22 +205,6 @@ int l4_policies_copy(const struct l4_policies *l, struct l4_policies *ret)
     return 0;
 }
 
-bool l4_policies_find(const struct l4_policies *l, const struct l4_policy *p, size_t *ret_index)
-{
-    for (size_t i = 0; i < l->count; i++) {
-        if (l4_policy_eq(&l->items[i], p)) {
-            *ret_index = i;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Indices of the policies in the order of evaluation: the policies themselves are large, and a list is short. */
-struct order {
-    uint16_t at[L4_POLICIES_MAX];
-};
-
 static_assert(L4_POLICIES_MAX <= UINT16_MAX, "an index fits");
 
 static void merge(const struct l4_policies *l, const uint16_t *from, uint16_t *to, size_t start,
@@ -201,7 +220,7 @@ static void merge(const struct l4_policies *l, const uint16_t *from, uint16_t *t
 }
 
 /* A merge sort from below: stable, and it needs no memory. */
-static void find_order(const struct l4_policies *l, struct order *ret)
+void l4_policies_order(const struct l4_policies *l, struct l4_order *ret)
 {
     uint16_t spare[L4_POLICIES_MAX];
 
@@ -216,9 +235,9 @@ static void find_order(const struct l4_policies *l, struct order *ret)
 
 void l4_policies_sort(struct l4_policies *l)
 {
-    struct order order;
+    struct l4_order order;
 
-    find_order(l, &order);
+    l4_policies_order(l, &order);
     /* Along each cycle of the permutation; a place that is done names itself. */
     for (size_t start = 0; start < l->count; start++) {
         if (order.at[start] == start)
@@ -238,12 +257,12 @@ void l4_policies_sort(struct l4_policies *l)
 
 bool l4_policies_eq(const struct l4_policies *a, const struct l4_policies *b)
 {
-    struct order in_a, in_b;
+    struct l4_order in_a, in_b;
 
     if (a->count != b->count)
         return false;
-    find_order(a, &in_a);
-    find_order(b, &in_b);
+    l4_policies_order(a, &in_a);
+    l4_policies_order(b, &in_b);
     for (size_t i = 0; i < a->count; i++) {
         if (!l4_policy_eq(&a->items[in_a.at[i]], &b->items[in_b.at[i]]))
             return false;

@@ -61,6 +61,7 @@ struct l4_policy {
 
 void l4_policy_init(struct l4_policy *p); /* TCP, tproxy, nothing else */
 bool l4_policy_eq(const struct l4_policy *a, const struct l4_policy *b);
+uint64_t l4_policy_hash(const struct l4_policy *p); /* of equal policies equal */
 /* One line for a person: "outbound TCP to port 8000, not of uid 1337". */
 int l4_policy_format(const struct l4_policy *p, struct buf *ret);
 
@@ -77,8 +78,12 @@ void l4_policies_release(struct l4_policies *l);
 int l4_policies_add(struct l4_policies *l,
                     const struct l4_policy *p); /* copies; ERR_LIMIT, ERR_NOMEM */
 int l4_policies_copy(const struct l4_policies *l, struct l4_policies *ret);
-bool l4_policies_find(const struct l4_policies *l, const struct l4_policy *p, size_t *ret_index);
 void l4_policies_sort(struct l4_policies *l); /* by priority; stable */
+/* The same without moving them: indices in the order of evaluation. */
+struct l4_order {
+    uint16_t at[L4_POLICIES_MAX];
+};
+void l4_policies_order(const struct l4_policies *l, struct l4_order *ret);
 /* The same policies in the same order of evaluation. */
 bool l4_policies_eq(const struct l4_policies *a, const struct l4_policies *b);
 

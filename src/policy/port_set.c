@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "base/table.h"
 #include "policy/list_text.h"
 #include "policy/shown.h"
 
@@ -118,6 +119,13 @@ bool port_set_eq(const struct port_set *a, const struct port_set *b)
 {
     return a->count == b->count &&
            memcmp(a->ranges, b->ranges, a->count * sizeof(a->ranges[0])) == 0;
+}
+
+uint64_t port_set_hash(const struct port_set *s)
+{
+    static const uint64_t unkeyed[2] = {0};
+
+    return siphash13(unkeyed, slice_of(s->ranges, s->count * sizeof(s->ranges[0])));
 }
 
 void port_range_format(struct port_range r, char text[12])

@@ -27,6 +27,7 @@ int port_set_add(struct port_set *s, const char *range, struct diag *d);
 int port_set_add_list(struct port_set *s, const char *list, struct diag *d);
 bool port_set_contains(const struct port_set *s, uint16_t port);
 bool port_set_eq(const struct port_set *a, const struct port_set *b);
+uint64_t port_set_hash(const struct port_set *s);           /* of equal sets equal */
 void port_range_format(struct port_range r, char text[12]); /* "80" or "8000-8100" */
 /* "80,443,8000-8100" */
 int port_set_format(const struct port_set *s, struct buf *ret);

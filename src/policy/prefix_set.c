@@ -1,8 +1,10 @@
 #include "policy/prefix_set.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/str.h"
+#include "base/table.h"
 #include "policy/list_text.h"
 #include "policy/shown.h"
 
@@ -127,6 +129,18 @@ bool prefix_set_eq(const struct prefix_set *a, const struct prefix_set *b)
             return false;
     }
     return true;
+}
+
+/* A sum, as the order doesn't count. */
+uint64_t prefix_set_hash(const struct prefix_set *s)
+{
+    static const uint64_t unkeyed[2] = {0};
+    uint64_t sum = 0;
+
+    static_assert(sizeof(struct prefix) == 18, "no padding is hashed");
+    for (size_t i = 0; i < s->count; i++)
+        sum += siphash13(unkeyed, slice_of(&s->prefixes[i], sizeof(s->prefixes[i])));
+    return sum;
 }
 
 void prefix_set_format_one(const struct prefix *p, char text[PREFIX_TEXT_SIZE])

@@ -20,6 +20,7 @@ int prefix_set_add(struct prefix_set *s, const char *prefix, struct diag *d);
 int prefix_set_add_list(struct prefix_set *s, const char *list,
                         struct diag *d);                                    /* comma-separated */
 bool prefix_set_eq(const struct prefix_set *a, const struct prefix_set *b); /* in any order */
+uint64_t prefix_set_hash(const struct prefix_set *s); /* of equal sets equal */
 /* A single address is written without its length: "10.0.0.1". */
 void prefix_set_format_one(const struct prefix *p, char text[PREFIX_TEXT_SIZE]);
 
