@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/resolvers.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -46,13 +47,6 @@ struct answer {
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
 static void end(struct dial_service *d, const char *reason)
 {
     uv_poll_stop(d->poll);
@@ -76,7 +70,7 @@ static void send_answers(struct dial_service *d)
         if (r < 0)
             log_debug("answer to the engine not sent: %s", err_text(r));
         list_remove(&a->node);
-        close_fd(&a->fd);
+        fd_closep(&a->fd);
         mem_free(a);
         d->answer_count--;
     }
@@ -87,7 +81,7 @@ static void queue(struct dial_service *d, const union channel_message *message, 
 {
     struct answer *a = d->answer_count < ANSWERS_MAX ? NEW(struct answer) : NULL;
     if (a == NULL) {
-        close_fd(&fd);
+        fd_closep(&fd);
         return;
     }
     a->message = *message;
@@ -319,10 +313,10 @@ void dial_service_free(struct dial_service *d)
     LIST_FOR_EACH (n, &d->answers) {
         struct answer *a = LIST_ENTRY(n, struct answer, node);
         list_remove(&a->node);
-        close_fd(&a->fd);
+        fd_closep(&a->fd);
         mem_free(a);
     }
     uv_close((uv_handle_t *)d->poll, on_poll_freed);
-    close_fd(&d->fd);
+    fd_closep(&d->fd);
     mem_free(d);
 }

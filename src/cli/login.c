@@ -7,6 +7,7 @@
 
 #include "agent/login.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/str.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -35,16 +36,10 @@ static void session_release(struct session *s)
     home_close(&s->home);
 }
 
-static void close_fd(int *fd)
-{
-    if (*fd > STDERR_FILENO)
-        close(*fd);
-}
-
 /* At most size bytes of a file. */
 static int read_file(const char *path, uint8_t *bytes, size_t size, size_t *ret_len, struct diag *d)
 {
-    CLEANUP(close_fd)
+    CLEANUP(fd_closep)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     size_t len = 0;
     if (fd < 0)

@@ -7,14 +7,9 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
-
-static void close_fd(int *fd)
-{
-    if (*fd > STDERR_FILENO)
-        close(*fd);
-}
 
 /* One line without its end. Byte by byte: what follows belongs to someone else. */
 static int read_line(int fd, struct buf *ret, struct diag *d)
@@ -41,7 +36,7 @@ static int read_line(int fd, struct buf *ret, struct diag *d)
 
 static int read_file(const char *path, struct buf *ret, struct diag *d)
 {
-    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return diag_set(d, err_from_errno(errno), errno, "Failed to open the password file %s: %s",
                         path, strerror(errno));
@@ -86,7 +81,7 @@ static int ask(int fd, const char *prompt, struct buf *ret, struct diag *d)
 
 static int ask_terminal(const char *prompt, bool confirm, struct buf *ret, struct diag *d)
 {
-    CLEANUP(close_fd) int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    CLEANUP(fd_closep) int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return diag_set(
             d, ERR_UNSUPPORTED, errno,

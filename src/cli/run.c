@@ -10,6 +10,7 @@
  * It ends when the launcher ends, with the launcher's status. When the engine ends first, the program is ended: it would hang.
  */
 #include "cli/run.h"
+#include "base/fd.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -54,13 +55,6 @@ struct run {
     bool ended;                   /* the launcher has */
     struct diag d;
 };
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-    *fd = -1;
-}
 
 static int make_pairs(struct run *r)
 {
@@ -218,11 +212,11 @@ static int start_launcher(struct run *r)
 /* The children have their ends; ours must be the only other ones, so that each sees the other's end. */
 static void close_childrens_ends(struct run *r)
 {
-    close_fd(&r->pairs[PAIR_RPC][1]);
-    close_fd(&r->pairs[PAIR_DIAL][1]);
-    close_fd(&r->pairs[PAIR_DEVICE][0]);
-    close_fd(&r->pairs[PAIR_DEVICE][1]);
-    close_fd(&r->pairs[PAIR_SETUP][1]);
+    fd_closep(&r->pairs[PAIR_RPC][1]);
+    fd_closep(&r->pairs[PAIR_DIAL][1]);
+    fd_closep(&r->pairs[PAIR_DEVICE][0]);
+    fd_closep(&r->pairs[PAIR_DEVICE][1]);
+    fd_closep(&r->pairs[PAIR_SETUP][1]);
 }
 
 static int send_setup(struct run *r)
@@ -232,7 +226,7 @@ static int send_setup(struct run *r)
     channel_init(&m, CHANNEL_SETUP);
     m.setup = *agent_setup(r->agent);
     int err = channel_send(r->pairs[PAIR_SETUP][0], &m, NULL, 0);
-    close_fd(&r->pairs[PAIR_SETUP][0]);
+    fd_closep(&r->pairs[PAIR_SETUP][0]);
     if (err < 0)
         return diag_set(&r->d, err, 0, "Failed to tell the launcher its addresses: %s",
                         err_text(err));
@@ -338,13 +332,13 @@ static void release(struct run *r)
     process_free(r->engine);
     agent_free(r->agent);
     for (size_t i = 0; i < PAIR_COUNT; i++) {
-        close_fd(&r->pairs[i][0]);
-        close_fd(&r->pairs[i][1]);
+        fd_closep(&r->pairs[i][0]);
+        fd_closep(&r->pairs[i][1]);
     }
     timer_close(&r->timer, NULL);
     uv_close((uv_handle_t *)&r->signals, NULL);
     (void)loop_release(&r->loop);
-    close_fd(&r->signal_fd);
+    fd_closep(&r->signal_fd);
 }
 
 static int run_run(struct cli *cli)

@@ -7,14 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
 
 static int open_failed(const char *path, int os_errno, struct diag *d)
 {
@@ -57,7 +52,7 @@ static int read_fd(int fd, const char *path, struct buf *ret, struct diag *d)
 
 int file_read(const char *path, struct buf *ret, struct diag *d)
 {
-    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return open_failed(path, errno, d);
     return read_fd(fd, path, ret, d);
@@ -90,7 +85,7 @@ int file_check_private(const char *path, struct diag *d)
 
 int file_read_private(const char *path, struct buf *ret, struct diag *d)
 {
-    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return open_failed(path, errno, d);
     struct stat st;
@@ -115,7 +110,7 @@ static int write_fd(int fd, struct slice bytes)
 
 int file_write_new(const char *path, struct slice bytes, unsigned mode, struct diag *d)
 {
-    CLEANUP(close_fd)
+    CLEANUP(fd_closep)
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode);
     if (fd < 0)
         return diag_set(d, err_from_errno(errno), errno, "Failed to create %s: %s", path,

@@ -10,16 +10,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/str.h"
 #include "net/resolv_conf.h"
 
 #define LABEL "security.selinux" /* confined daemons read files of the right label only */
-
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
 
 static int failed(struct diag *d, const char *what, const char *path)
 {
@@ -79,7 +74,7 @@ static int read_link(const char *path, struct resolv_state *s, struct diag *d)
 
 static int read_file(const char *path, struct resolv_state *s, struct diag *d)
 {
-    CLEANUP(close_fd)
+    CLEANUP(fd_closep)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0)
@@ -121,7 +116,7 @@ int resolv_file_read(const char *path, struct resolv_state *ret, struct diag *d)
 
 static bool is_immutable(const char *path)
 {
-    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     int flags = 0;
     return fd >= 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 &&
            (flags & (FS_IMMUTABLE_FL | FS_APPEND_FL)) != 0;
@@ -182,7 +177,7 @@ static void copy_label(const char *from, int to)
 static int write_next_file(const char *path, const char *next, const struct resolv_state *s,
                            struct slice text)
 {
-    CLEANUP(close_fd)
+    CLEANUP(fd_closep)
     int fd = open(next, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
@@ -209,7 +204,7 @@ static int sync_directory(const char *path)
     char dir[PATH_MAX];
     if (beside(path, ".", dir, sizeof(dir)) < 0)
         return -ENAMETOOLONG;
-    CLEANUP(close_fd) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP(fd_closep) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
@@ -233,7 +228,7 @@ static int replace(const char *path, const struct resolv_state *s, struct slice 
 /* One write over what is there, then its end is cut off. */
 static int overwrite(const char *path, const struct resolv_state *s, struct slice text)
 {
-    CLEANUP(close_fd) int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    CLEANUP(fd_closep) int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
@@ -317,7 +312,7 @@ bool resolv_file_clean(const char *path)
 
 int resolv_file_follow(const char *path, struct buf *out)
 {
-    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return 0;

@@ -6,11 +6,11 @@
  * most such routes without rules: harmless, and the next change puts it right, as nothing is taken for granted and all of it is
  * read from the kernel each time. Nothing is sent when all is as it should be.
  */
+#include "base/fd.h"
 #include "policy/endpoint.h"
 
 #include <linux/netlink.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -31,12 +31,6 @@ struct endpoint {
     int netns_fd;
     char name[ENDPOINT_NAME_SIZE];
 };
-
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
 
 static void close_rtnl(struct rtnl **r)
 {
@@ -80,7 +74,7 @@ void endpoint_close(struct endpoint *e)
 {
     if (e == NULL)
         return;
-    close_fd(&e->netns_fd);
+    fd_closep(&e->netns_fd);
     mem_free(e);
 }
 
@@ -304,7 +298,7 @@ static int keep_block(const struct endpoint *e, int lock, const struct endpoint_
 static int change(const struct endpoint *e, want_fn *want, const struct l4_policies *given,
                   struct endpoint_change *c, struct diag *d)
 {
-    CLEANUP(close_fd) int lock = -1;
+    CLEANUP(fd_closep) int lock = -1;
     CLEANUP(endpoint_state_release) struct endpoint_state s;
     CLEANUP(l4_policies_release) struct l4_policies wanted;
 
@@ -366,7 +360,7 @@ int endpoint_list(struct endpoint *e, struct l4_policies *ret, struct diag *d)
 
 int endpoint_block(struct endpoint *e, struct diag *d)
 {
-    CLEANUP(close_fd) int lock = -1;
+    CLEANUP(fd_closep) int lock = -1;
     CLEANUP(buf_release) struct buf document;
 
     buf_init(&document, BLOCK_MAX);

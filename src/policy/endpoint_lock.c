@@ -9,18 +9,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/str.h"
 
 #define SYSTEM_DIRECTORY "/run/stile-policy"
 #define FILE_NAME        "policy.lock"
 
 enum { DIRECTORY_SIZE = 1024, PAUSE_MS = 10 };
-
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
 
 static int refused(struct diag *d, const char *directory, const char *why)
 {
@@ -43,7 +38,7 @@ static int open_in(int directory, const char *path, int *ret_fd, struct diag *d)
     if (fstat(directory, &st) < 0 || st.st_uid != geteuid() ||
         (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return refused(d, path, "is not a directory of yours alone");
-    CLEANUP(close_fd)
+    CLEANUP(fd_closep)
     int fd =
         openat(directory, FILE_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -52,8 +47,7 @@ static int open_in(int directory, const char *path, int *ret_fd, struct diag *d)
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
         (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
         return refused(d, path, "has a " FILE_NAME " that is not yours alone");
-    *ret_fd = fd;
-    fd = -1;
+    *ret_fd = fd_steal(&fd);
     return 0;
 }
 
@@ -68,7 +62,7 @@ static int open_of_user(int *ret_fd, struct diag *d)
                         "There is no place for a lock: root needs a " SYSTEM_DIRECTORY
                         " that can be made and written, others XDG_RUNTIME_DIR, a directory of "
                         "their own (pam_systemd sets it)");
-    CLEANUP(close_fd) int directory = open_directory(path);
+    CLEANUP(fd_closep) int directory = open_directory(path);
     if (directory < 0)
         return diag_set(d, err_from_errno(errno), errno, "Failed to open %s: %s", path,
                         strerror(errno));
@@ -85,7 +79,7 @@ static bool is_own(int directory)
 
 static int open_file(int *ret_fd, struct diag *d)
 {
-    CLEANUP(close_fd) int directory = geteuid() == 0 ? open_directory(SYSTEM_DIRECTORY) : -1;
+    CLEANUP(fd_closep) int directory = geteuid() == 0 ? open_directory(SYSTEM_DIRECTORY) : -1;
 
     return is_own(directory) ? open_in(directory, SYSTEM_DIRECTORY, ret_fd, d)
                              : open_of_user(ret_fd, d);
@@ -110,7 +104,7 @@ static int take(int fd, off_t place, uint64_t timeout_ms)
 
 int endpoint_lock(int netns_fd, uint64_t timeout_ms, int *ret_fd, struct diag *d)
 {
-    CLEANUP(close_fd) int fd = -1;
+    CLEANUP(fd_closep) int fd = -1;
     struct stat st;
 
     if (fstat(netns_fd, &st) < 0)
@@ -128,7 +122,6 @@ int endpoint_lock(int netns_fd, uint64_t timeout_ms, int *ret_fd, struct diag *d
     if (code < 0)
         return diag_set(d, err_from_errno(-code), -code, "Failed to lock the endpoint: %s",
                         strerror(-code));
-    *ret_fd = fd;
-    fd = -1;
+    *ret_fd = fd_steal(&fd);
     return 0;
 }

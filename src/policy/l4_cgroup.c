@@ -6,15 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <unistd.h>
 
+#include "base/fd.h"
 #include "base/str.h"
-
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
 
 /* The root of the hierarchy, where distributions mount it: alone, or beside the first version. -1: nowhere. */
 static int open_root(void)
@@ -26,7 +20,7 @@ static int open_root(void)
         int fd = open(places[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
             return fd;
-        close_fd(&fd);
+        fd_closep(&fd);
     }
     return -1;
 }
@@ -75,7 +69,7 @@ static int check(int root, const char *path, struct diag *d)
 
 int l4_cgroup_check(const struct l4_policies *l, struct diag *d)
 {
-    CLEANUP(close_fd) int root = -1;
+    CLEANUP(fd_closep) int root = -1;
     int err = 0;
 
     for (size_t i = 0; i < l->count && err == 0; i++) {

@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/str.h"
 #include "policy/proc.h"
 #include "policy/unseen.h"
@@ -23,12 +24,6 @@
 /* Inode numbers that the kernel gives to its first namespaces: of users always, of the network since Linux 6.18. */
 #define FIRST_USER_INODE    0xEFFFFFFDu
 #define FIRST_NETWORK_INODE 0xEFFFFFF9u
-
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
 
 static bool is_same(const struct stat *a, const struct stat *b)
 {
@@ -67,7 +62,7 @@ static int open_found(int fd, const char *path, int *ret_fd, struct diag *d)
     struct statfs fs;
     struct stat found, st;
     char link[64];
-    CLEANUP(close_fd) int root = -1;
+    CLEANUP(fd_closep) int root = -1;
 
     if (fstat(fd, &found) < 0 || fstatfs(fd, &fs) < 0)
         return explain_missing(path, path, errno, d);
@@ -77,19 +72,18 @@ static int open_found(int fd, const char *path, int *ret_fd, struct diag *d)
     if (err < 0)
         return err;
     (void)str_format(link, sizeof(link), "thread-self/fd/%d", fd);
-    CLEANUP(close_fd) int opened = openat(root, link, O_RDONLY | O_CLOEXEC);
+    CLEANUP(fd_closep) int opened = openat(root, link, O_RDONLY | O_CLOEXEC);
     if (opened < 0)
         return explain_missing(path, path, errno, d);
     if (fstat(opened, &st) < 0 || !is_same(&st, &found))
         return diag_set(d, ERR_DENIED, 0, "/proc does not lead to %s, but elsewhere", path);
-    *ret_fd = opened;
-    opened = -1;
+    *ret_fd = fd_steal(&opened);
     return 0;
 }
 
 static int open_path(const char *name, const char *path, int *ret_fd, struct diag *d)
 {
-    CLEANUP(close_fd) int fd = open(path, O_PATH | O_CLOEXEC);
+    CLEANUP(fd_closep) int fd = open(path, O_PATH | O_CLOEXEC);
 
     if (fd < 0)
         return explain_missing(name, path, errno, d);
@@ -148,8 +142,9 @@ static int explain_process(int pid, int code, struct diag *d)
 static int open_network_of(int dir, int pid, uint64_t start, int *ret_fd, struct diag *d)
 {
     uint64_t now;
-    CLEANUP(close_fd) int namespaces = proc_open_at(dir, "ns", O_RDONLY | O_DIRECTORY);
-    CLEANUP(close_fd) int fd = namespaces >= 0 ? openat(namespaces, "net", O_PATH | O_CLOEXEC) : -1;
+    CLEANUP(fd_closep) int namespaces = proc_open_at(dir, "ns", O_RDONLY | O_DIRECTORY);
+    CLEANUP(fd_closep)
+    int fd = namespaces >= 0 ? openat(namespaces, "net", O_PATH | O_CLOEXEC) : -1;
 
     if (fd < 0)
         return explain_process(pid, errno, d);
@@ -164,8 +159,8 @@ static int open_process(const char *text, int *ret_fd, struct diag *d)
 {
     int pid = 0;
     uint64_t wanted = 0, start = 0;
-    CLEANUP(close_fd) int root = -1;
-    CLEANUP(close_fd) int dir = -1;
+    CLEANUP(fd_closep) int root = -1;
+    CLEANUP(fd_closep) int dir = -1;
 
     int err = parse_process(text, &pid, &wanted, d);
     if (err == 0)
@@ -185,8 +180,8 @@ static int open_process(const char *text, int *ret_fd, struct diag *d)
 int namespace_name_of_pid(int pid, char *ret, size_t size, struct diag *d)
 {
     uint64_t start = 0;
-    CLEANUP(close_fd) int root = -1;
-    CLEANUP(close_fd) int dir = -1;
+    CLEANUP(fd_closep) int root = -1;
+    CLEANUP(fd_closep) int dir = -1;
 
     int err = proc_open(&root, d);
     if (err == 0)
@@ -231,7 +226,7 @@ static bool inode_inside(int netns_fd, ino_t *ret)
 static bool belongs_to_first_user_namespace(int netns_fd)
 {
     struct stat st;
-    CLEANUP(close_fd) int owner = ioctl(netns_fd, NS_GET_USERNS);
+    CLEANUP(fd_closep) int owner = ioctl(netns_fd, NS_GET_USERNS);
 
     return owner < 0 || fstat(owner, &st) < 0 || st.st_ino == FIRST_USER_INODE;
 }
@@ -264,7 +259,7 @@ static int refuse(const char *name, const char *whose, const char *traffic, stru
 static int refuse_host(int netns_fd, const char *name, struct diag *d)
 {
     struct stat st, own;
-    CLEANUP(close_fd) int root = -1;
+    CLEANUP(fd_closep) int root = -1;
 
     int err = proc_open(&root, d);
     if (err < 0)
@@ -300,7 +295,7 @@ static int check_type(int fd, const char *name, struct diag *d)
 
 int namespace_open(const char *name, bool allow_host, int *ret_fd, struct diag *d)
 {
-    CLEANUP(close_fd) int fd = -1;
+    CLEANUP(fd_closep) int fd = -1;
 
     int err = str_starts(name, "pid:") ? open_process(name + strlen("pid:"), &fd, d)
                                        : open_name(name, &fd, d);
@@ -310,8 +305,7 @@ int namespace_open(const char *name, bool allow_host, int *ret_fd, struct diag *
         err = refuse_host(fd, name, d);
     if (err < 0)
         return err;
-    *ret_fd = fd;
-    fd = -1;
+    *ret_fd = fd_steal(&fd);
     return 0;
 }
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "policy/unseen.h"
 
 #define CGROUP_DIRECTORY "/sys/fs/cgroup" /* nft looks nowhere else for the paths of cgroups */
@@ -36,13 +37,6 @@ struct report {
 };
 
 static const char *const places[] = {"/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"};
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-    *fd = -1;
-}
 
 /* ---- In the child: async-signal-safe calls only ---- */
 
@@ -89,7 +83,7 @@ static void go_first(void)
 
     if (fd >= 0)
         (void)!write(fd, most, sizeof(most) - 1);
-    close_fd(&fd);
+    fd_closep(&fd);
 }
 
 NORETURN static void become_nft(const char *path, const struct nft_process *p)
@@ -150,7 +144,7 @@ static int open_input(struct slice input)
     while (fd >= 0 && input.len > 0) {
         ssize_t n = write(fd, input.data, input.len);
         if (n < 0 && errno != EINTR)
-            close_fd(&fd);
+            fd_closep(&fd);
         else if (n > 0)
             input = slice_from(input, (size_t)n);
     }
@@ -163,7 +157,7 @@ static void keep_output(struct running *r, struct slice bytes)
 {
     r->err = r->p->output != NULL ? buf_put(r->p->output, bytes) : 0;
     if (r->err < 0)
-        close_fd(&r->fds[0].fd); /* it ends by SIGPIPE */
+        fd_closep(&r->fds[0].fd); /* it ends by SIGPIPE */
 }
 
 static void keep_errors(struct running *r, struct slice bytes)
@@ -195,7 +189,7 @@ static void take(struct running *r, size_t i)
     if (n > 0)
         keep[i](r, slice_of(bytes, (size_t)n));
     else if (n == 0 || errno != EINTR)
-        close_fd(&r->fds[i].fd);
+        fd_closep(&r->fds[i].fd);
 }
 
 static int left_ms(const struct running *r)
@@ -223,7 +217,7 @@ static void listen_to(struct running *r)
         (void)kill(r->pid, SIGKILL); /* and nft with it */
     unseen_wait(r->pid);
     for (size_t i = 0; i < ARRAY_LEN(r->fds); i++)
-        close_fd(&r->fds[i].fd);
+        fd_closep(&r->fds[i].fd);
 }
 
 static int failed(struct diag *d, int code)
@@ -234,7 +228,7 @@ static int failed(struct diag *d, int code)
 static void close_fds(int fds[FDS])
 {
     for (int i = INPUT; i <= REPORT; i++)
-        close_fd(&fds[i]);
+        fd_closep(&fds[i]);
 }
 
 /* ours: the ends of the pipes to be read; fds: what the child gets. */
@@ -269,7 +263,7 @@ static int start(const char *path, struct running *r)
     for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
         r->fds[i] = (struct pollfd){.fd = ours[i], .events = POLLIN};
         if (code < 0)
-            close_fd(&ours[i]);
+            fd_closep(&ours[i]);
     }
     return code;
 }

@@ -11,6 +11,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/str.h"
 
 enum {
@@ -19,12 +20,6 @@ enum {
     STAT_SIZE = 1024,
     START_FIELD = 22, /* of /proc/PID/stat */
 };
-
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
 
 int proc_open(int *ret_root, struct diag *d)
 {
@@ -37,7 +32,7 @@ int proc_open(int *ret_root, struct diag *d)
         *ret_root = fd;
         return 0;
     }
-    close_fd(&fd);
+    fd_closep(&fd);
     return diag_set(d, ERR_UNSUPPORTED, 0,
                     "/proc is not the proc file system: without it no network namespace can be "
                     "told from the host's own; mount it (mount -t proc proc /proc)");
@@ -64,7 +59,7 @@ int proc_open_at(int dir, const char *name, int flags)
 /* The whole of a small file, as text. */
 static bool read_text(int dir, const char *name, char *text, size_t size)
 {
-    CLEANUP(close_fd) int fd = proc_open_at(dir, name, O_RDONLY);
+    CLEANUP(fd_closep) int fd = proc_open_at(dir, name, O_RDONLY);
     ssize_t n = fd >= 0 ? read(fd, text, size - 1) : -1;
 
     if (n <= 0)
@@ -126,7 +121,7 @@ static int explain_open(int pid, int code, struct diag *d)
 /* The directory was opened before: if it is alive after the pidfd was made, both are of one process. */
 static int check_number(int root, int pid, struct diag *d)
 {
-    CLEANUP(close_fd) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0U);
+    CLEANUP(fd_closep) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0U);
 
     if (pidfd >= 0 && is_our_number(root, pid, pidfd))
         return 0;
@@ -148,7 +143,7 @@ int proc_open_process(int root, int pid, int *ret_dir, uint64_t *ret_start, stru
     uint64_t start;
 
     (void)str_format(name, sizeof(name), "%d", pid);
-    CLEANUP(close_fd) int dir = pid > 0 ? proc_open_at(root, name, O_RDONLY | O_DIRECTORY) : -1;
+    CLEANUP(fd_closep) int dir = pid > 0 ? proc_open_at(root, name, O_RDONLY | O_DIRECTORY) : -1;
     if (dir < 0)
         return explain_open(pid, pid > 0 ? errno : ESRCH, d);
     int err = check_number(root, pid, d);
@@ -156,8 +151,7 @@ int proc_open_process(int root, int pid, int *ret_dir, uint64_t *ret_start, stru
         return err;
     if (!proc_start_time(dir, &start))
         return none(pid, d);
-    *ret_dir = dir;
+    *ret_dir = fd_steal(&dir);
     *ret_start = start;
-    dir = -1;
     return 0;
 }

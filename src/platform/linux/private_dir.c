@@ -8,15 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/random.h"
 #include "base/str.h"
 #include "platform/namespaces.h"
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
 
 static int os_fail(struct diag *d, const char *verb, const struct private_dir *dir,
                    const char *name)
@@ -159,7 +154,7 @@ static int read_all(const struct private_dir *dir, const char *name, int fd, str
 
 int private_dir_read(const struct private_dir *dir, const char *name, struct buf *b, struct diag *d)
 {
-    CLEANUP(close_fd)
+    CLEANUP(fd_closep)
     int fd = openat(dir->fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return os_fail(d, "open", dir, name);
@@ -192,7 +187,7 @@ int private_dir_write(const struct private_dir *dir, const char *name, struct sl
 {
     char temporary[PRIVATE_NAME_SIZE];
     random_name(temporary);
-    CLEANUP(close_fd)
+    CLEANUP(fd_closep)
     int fd = openat(dir->fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return os_fail(d, "create", dir, name);
@@ -242,7 +237,7 @@ static int list(const struct private_dir *dir, bool dots, void (*each)(void *, c
     CLEANUP(close_listing) DIR *listing = fd >= 0 ? fdopendir(fd) : NULL;
     if (listing == NULL) {
         int r = os_fail(d, "list", dir, NULL);
-        close_fd(&fd);
+        fd_closep(&fd);
         return r;
     }
     for (struct dirent *e = readdir(listing); e != NULL; e = readdir(listing)) {
