@@ -310,7 +310,7 @@ static int explain(struct running *r, const char *path, struct diag *d)
                     "Failed to enter the network namespace: %s", strerror(r->report.code));
 }
 
-static const char *find_program(void)
+const char *nft_process_path(void)
 {
     for (size_t i = 0; i < ARRAY_LEN(places); i++)
         if (access(places[i], X_OK) == 0)
@@ -322,7 +322,7 @@ int nft_process_run(struct nft_process *p, struct diag *d)
 {
     struct running r = {
         .p = p, .deadline_ns = clock_mono_ns() + (NFT_PROCESS_TIMEOUT_S + PATIENCE_S) * NS_PER_S};
-    const char *path = find_program();
+    const char *path = nft_process_path();
 
     if (path == NULL)
         return diag_set(d, ERR_NOTFOUND, ENOENT,

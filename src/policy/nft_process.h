@@ -26,6 +26,8 @@ struct nft_process {
     int exit;           /* its exit code */
 };
 
+/* Where nft is; NULL: nowhere. Static. */
+const char *nft_process_path(void);
 /* Blocks until nft has ended. ERR_NOTFOUND: there is no nft, with the remedy. ERR_PERM: the namespace can't be entered. ERR_TIMEOUT: it
  * was ended. ERR_TOOBIG: it wrote more than output's cap, or the memory
  * wasn't enough for what it was to write. ERR_NOMEM. */

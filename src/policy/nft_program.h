@@ -20,7 +20,7 @@ int nft_list(int netns_fd, const char *table, struct buf *ret, struct diag *d);
 /* "1.0.6". ERR_NOTFOUND: no nft, with the remedy. */
 #define NFT_VERSION_SIZE 32
 int nft_version(char ret[NFT_VERSION_SIZE], struct diag *d);
-/* ERR_NOTFOUND the same; ERR_VERSION: too old, with the one found. */
+/* ERR_NOTFOUND the same; ERR_VERSION: too old, with the one found. A program that is new enough is asked once, until it is another file. */
 int nft_check(struct diag *d);
 
 #endif

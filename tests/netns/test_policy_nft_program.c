@@ -1,8 +1,10 @@
 /* nft itself, and in its place this very program, which looks at how it was started. */
 #include "policy_network.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "base/clock.h"
@@ -391,6 +393,13 @@ static void threads_do_not_disturb_each_other(void **state UNUSED)
 
 /* ---- What goes wrong ---- */
 
+/* It tells this as its version from now on, and isn't the file that it was. */
+static void tells(const char *version)
+{
+    write_text(MODE, version, 0600);
+    assert_int_equal(utimensat(AT_FDCWD, "/usr/sbin/nft", NULL, 0), 0);
+}
+
 static void nft_must_be_there_and_new_enough(void **state UNUSED)
 {
     char version[NFT_VERSION_SIZE];
@@ -403,17 +412,17 @@ static void nft_must_be_there_and_new_enough(void **state UNUSED)
     assert_non_null(strstr(d.text, "1.0.1"));
     assert_int_equal(nft_version(version, &d), 0);
     assert_string_equal(version, "1.0.1");
-    write_text(MODE, "vnftables v0.9.8 (E.D.S.)", 0600);
+    tells("vnftables v0.9.8 (E.D.S.)");
     assert_int_equal(nft_check(&d), ERR_VERSION);
-    write_text(MODE, "vnftables v1.0.2 (Lester)", 0600);
+    tells("vnftables v1.0.2 (Lester)");
     assert_int_equal(nft_check(&d), 0);
-    write_text(MODE, "vnftables v1.1 (Later)", 0600);
+    tells("vnftables v1.1 (Later)");
     assert_int_equal(nft_check(&d), 0);
-    write_text(MODE, "vnftables v10.0.0 (Later)", 0600);
+    tells("vnftables v10.0.0 (Later)");
     assert_int_equal(nft_check(&d), 0);
-    write_text(MODE, "vnothing of the kind", 0600);
+    tells("vnothing of the kind");
     assert_int_equal(nft_check(&d), ERR_VERSION);
-    write_text(MODE, "o", 0600); /* another program, which has much to say */
+    tells("o"); /* another program, which has much to say */
     assert_int_equal(nft_check(&d), ERR_VERSION);
     assert_non_null(strstr(d.text, "does not tell its version"));
     real_again();
@@ -422,6 +431,22 @@ static void nft_must_be_there_and_new_enough(void **state UNUSED)
     assert_int_equal(nft_check(&d), ERR_NOTFOUND);
     assert_non_null(strstr(d.text, "install nftables"));
     assert_int_equal(run("add table inet one\n"), ERR_NOTFOUND);
+}
+
+static void nft_is_asked_its_version_until_it_is_another(void **state UNUSED)
+{
+    in_place("vnftables v1.0.2 (Lester)");
+    tells("vnftables v1.0.2 (Lester)");
+    assert_int_equal(nft_check(&d), 0);
+    write_text(MODE, "vnftables v0.9.8 (E.D.S.)", 0600); /* who asked would notice */
+    assert_int_equal(nft_check(&d), 0);
+    tells("vnftables v0.9.8 (E.D.S.)");
+    assert_int_equal(nft_check(&d), ERR_VERSION);
+    assert_int_equal(nft_check(&d), ERR_VERSION);
+    tells("vnftables v1.0.6 (Lester)");
+    assert_int_equal(nft_check(&d), 0);
+    real_again();
+    assert_int_equal(nft_check(&d), 0);
 }
 
 static void each_failure_has_its_words(void **state UNUSED)
@@ -536,6 +561,7 @@ int main(int argc UNUSED, char **argv, char **environment)
         cmocka_unit_test(a_program_that_waits_for_any_child_sees_none_of_ours),
         cmocka_unit_test(threads_do_not_disturb_each_other),
         cmocka_unit_test(nft_must_be_there_and_new_enough),
+        cmocka_unit_test(nft_is_asked_its_version_until_it_is_another),
         cmocka_unit_test(each_failure_has_its_words),
         cmocka_unit_test(what_keeps_its_output_open_is_not_waited_for),
         cmocka_unit_test(a_lock_excludes_writers_of_the_same_endpoint_alone),
