@@ -17,7 +17,7 @@ import traceback
 
 from common.process import Skip
 
-LIMIT_S = 60  # of one test, unless its file says otherwise
+LIMIT_S = 180  # of one test, unless its file says otherwise
 
 
 class TimedOut(Exception):

@@ -93,7 +93,7 @@ def send(key, text):
     kept[key].sendall(text.encode())
 
 
-def receive(key, timeout=10):
+def receive(key, timeout=30):
     """What arrives next: text, "" at the end, or {"error": …}."""
     kept[key].settimeout(timeout)
     try:
@@ -110,7 +110,7 @@ def drop(key, reset=False):
     sock.close()
 
 
-def run(argv, text="", timeout=30):
+def run(argv, text="", timeout=60):
     """Runs a program inside."""
     start = time.monotonic()
     done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=timeout, check=False)
@@ -162,7 +162,7 @@ class _Peer:
         return selectors.EVENT_READ | (selectors.EVENT_WRITE if may_send and self.sent < len(self.data) else 0)
 
 
-def many(host, port, count, size, family=None, seconds=45):
+def many(host, port, count, size, family=None, seconds=120):
     """Opens count connections to an echo server; when all are open at once, sends size bytes on each and reads them
     back. How many ended in which state, and how many were open together."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)

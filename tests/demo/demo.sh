@@ -12,7 +12,7 @@ tools=$(cd "$here/../tools" && pwd)
 STILE=$(readlink -f "${STILE:-$here/../../build/stile}")
 ZONE=demo.stile.test
 SERVERS=127.0.0.1 # in the namespace, which has a loopback of its own
-LIMIT=30          # seconds for one step
+LIMIT=60          # seconds for one step
 
 passed=0
 failed=0

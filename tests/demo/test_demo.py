@@ -13,7 +13,7 @@ import tempfile
 import uuid
 
 DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo.sh")
-LIMIT_S = 100
+LIMIT_S = 180
 USER = 65534  # nobody: PostgreSQL wants a user that has a name
 # Seen by the command alone: a device that everyone may open, as on an ordinary Debian, and the tree and the program where
 # everyone may look (root's clone is often under /root).
@@ -48,7 +48,7 @@ class Demo:
             out, _ = self.process.communicate(timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
             self.process.terminate()
-            out, _ = self.process.communicate(timeout=30)
+            out, _ = self.process.communicate(timeout=60)
             out += f"\nnot done after {LIMIT_S} s"
         return self.process.returncode, out
 

@@ -15,6 +15,13 @@ from lib.harness import main  # noqa: E402
 from lib.world import DIR, Failed  # noqa: E402
 
 README = os.path.join(HERE, "..", "..", "README.md")
+# What a block has started in the background serves: each such job has a socket that listens.
+STARTED = """
+for i in $(seq 600); do
+    [ "$(ss -Hltn 'sport = :8000 or sport = :7443' | wc -l)" -ge "$(jobs -rp | wc -l)" ] && break
+    sleep 0.1
+done
+"""
 PASSWORD = "a password for the readme"
 
 
@@ -30,7 +37,7 @@ def typed_at_a_terminal(world, script, directory):
                           env={"PATH": f"{DIR}:{os.environ['PATH']}", "STILE_HOME": "", "HOME": directory, "PWD": directory},
                           stdin=child, stdout=child, stderr=child)
     os.close(child)
-    text, seen, end = "", 0, time.monotonic() + 40
+    text, seen, end = "", 0, time.monotonic() + 150
     while time.monotonic() < end:
         if select.select([fd], [], [], 0.2)[0]:
             try:
@@ -55,7 +62,7 @@ def the_quick_start_works_as_it_stands(world):
     script = os.path.join(directory, "quick-start.sh")
     with open(script, "w", encoding="utf-8") as file:
         # As a person would, it waits for what was started.
-        file.write(f"cd {directory}\n" + "\n".join(block + "sleep 1\n" for block in blocks()) + "\necho the end is reached\n")
+        file.write(f"cd {directory}\n" + "\n".join(block + STARTED for block in blocks()) + "\necho the end is reached\n")
     if world.may_be_user:
         os.chown(directory, 1500, 1500)
     text = typed_at_a_terminal(world, script, directory)

@@ -30,21 +30,21 @@ class Watch:
 
     def attack(self, text):
         """Runs a Python program in the session."""
-        done = self.session.call("run", argv=[PYTHON, "-c", text], timeout=50)
+        done = self.session.call("run", argv=[PYTHON, "-c", text], timeout=100)
         assert done["status"] == 0, done
         return done["out"]
 
     def inject(self, text):
         """Runs a Python program in the session's network that may use raw sockets."""
         done = subprocess.run(["nsenter", f"--net=/proc/{self.session.child('launcher')}/ns/net", sys.executable, "-c", text],
-                              capture_output=True, text=True, timeout=50, check=False)
+                              capture_output=True, text=True, timeout=100, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def assert_unharmed(self):
         self.assert_works()
         # A few sockets to resolvers are kept.
-        wait_until(lambda: descriptors(self.engine) <= self.descriptors + 12, "the engine's descriptors are closed", 15)
+        wait_until(lambda: descriptors(self.engine) <= self.descriptors + 12, "the engine's descriptors are closed")
         assert resident_kib(self.engine) < self.kib + GROWTH_KIB, (self.kib, resident_kib(self.engine))
 
 

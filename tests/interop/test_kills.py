@@ -6,7 +6,7 @@ import signal
 import time
 
 from lib.harness import main
-from lib.world import DIR, Failed, alive, command_line, processes, wait_until
+from lib.world import DIR, PATIENCE_S, Failed, Stopwatch, alive, command_line, processes, wait_until
 
 NOTICE_S = 2.0
 
@@ -20,12 +20,15 @@ def ours(world):
 def kill_and_watch(world, pid, seconds=NOTICE_S):
     """Kills a process; the session's other processes must be gone in time."""
     os.kill(pid, signal.SIGKILL)
-    start = time.monotonic()
+    gone_in_time(world, seconds)
+
+
+def gone_in_time(world, seconds):
+    watch = Stopwatch()
     while left := ours(world):
-        if time.monotonic() - start > seconds:
+        if watch.seconds() > seconds:
             raise Failed(f"after {seconds} s there are still {[(p, command_line(p)) for p in left]}")
         time.sleep(0.02)
-    return time.monotonic() - start
 
 
 def assert_next_start_works(world):
@@ -51,7 +54,7 @@ def the_agent_is_killed(world):
 def the_engine_is_killed(world):
     session = busy_session(world)
     kill_and_watch(world, session.child("engine"))
-    session.process.wait(5)
+    session.process.wait(PATIENCE_S)
     assert session.process.returncode == 125, session.process.returncode
     assert "ngine" in session.messages(), session.messages()
     assert_next_start_works(world)
@@ -60,7 +63,7 @@ def the_engine_is_killed(world):
 def the_launcher_is_killed(world):
     session = busy_session(world)
     kill_and_watch(world, session.child("launcher"))
-    session.process.wait(5)
+    session.process.wait(PATIENCE_S)
     assert session.process.returncode != 0
     assert session.messages().strip(), "nothing was said"
     assert_next_start_works(world)
@@ -71,16 +74,16 @@ def the_program_is_killed(world):
     program = next(p for p in ours(world) if "inside.py" in " ".join(command_line(p)) and "run" not in command_line(p)
                    and "launcher" not in command_line(p))
     kill_and_watch(world, program)
-    assert session.process.wait(5) == 128 + signal.SIGKILL
+    assert session.process.wait(PATIENCE_S) == 128 + signal.SIGKILL
     assert_next_start_works(world)
 
 
 def the_gateway_is_killed(world):
     session = busy_session(world)
     world.gateway.stop(signal.SIGKILL)
-    start = time.monotonic()
-    got = session.call("receive", key="busy", timeout=5)
-    assert time.monotonic() - start < NOTICE_S and got == {"error": "ECONNRESET"}, got
+    watch = Stopwatch()
+    got = session.call("receive", key="busy", timeout=PATIENCE_S)
+    assert watch.seconds() < NOTICE_S and got == {"error": "ECONNRESET"}, got
     refused = session.connect("echo", 7001)
     assert refused["verdict"] == "ECONNREFUSED", refused
     world.gateway.start()
@@ -96,13 +99,13 @@ def the_gateway_stands_still_and_its_connection_ends_with_it(world):
     finally:
         world.gateway.process.send_signal(signal.SIGCONT)
     assert result["verdict"] in ("ECONNREFUSED", "timeout", "unknown name"), result
-    wait_until(lambda: session.connect("echo", 7001)["verdict"] == "ok", "a connection when it goes on", 15, 0.5)
+    wait_until(lambda: session.connect("echo", 7001)["verdict"] == "ok", "a connection when it goes on", step=0.5)
 
 
 def nothing_is_left_of_sessions(world):
     session = busy_session(world)
     assert session.end() == 0
-    wait_until(lambda: not ours(world), "the end of the session's processes", NOTICE_S)
+    gone_in_time(world, NOTICE_S)
     assert os.listdir(os.path.join(world.home, "agents")) == []
     assert alive(world.gateway.process.pid)
     mounts = open("/proc/self/mounts", encoding="utf-8").read()

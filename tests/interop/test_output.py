@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 from lib.harness import main
-from lib.world import GATEWAY, ZONE, wait_until
+from lib.world import GATEWAY, PATIENCE_S, ZONE, wait_until
 
 
 def apps_lists_what_the_user_may_use(world):
@@ -44,7 +44,7 @@ def open_connections_are_shown_while_they_are(world):
     session.call("keep", key="k", host=f"echo.{ZONE}", port=7001)
     assert world.connection("echo", 7001, "established")["ended_us"] == 0
     session.call("drop", key="k")
-    wait_until(lambda: world.connection("echo", 7001)["ended_us"] > 0, "the end", 5, 0.2)
+    wait_until(lambda: world.connection("echo", 7001)["ended_us"] > 0, "the end", step=0.2)
 
 
 def connections_are_remembered_after_the_session(world):
@@ -58,19 +58,19 @@ def a_proxy_reaches_its_app_without_a_device(world):
     process = world.spawn([world.stile, "proxy", "digest"], stdout=subprocess.PIPE)
     line = process.stdout.readline().decode()
     port = int(re.search(r"127\.0\.0\.1:(\d+)", line).group(1))
-    with socket.create_connection(("127.0.0.1", port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as sock:
         sock.sendall(b"through the proxy")
         sock.shutdown(socket.SHUT_WR)
         got = sock.makefile("rb").read()
     assert got.startswith(b"17 "), got
     process.terminate()
-    assert process.wait(5) in (0, -15, 143), process.returncode
+    assert process.wait(PATIENCE_S) in (0, -15, 143), process.returncode
 
 
 def a_proxy_takes_the_port_it_is_told(world):
     process = world.spawn([world.stile, "proxy", "echo", "--port", "17001"], stdout=subprocess.PIPE)
     assert "127.0.0.1:17001" in process.stdout.readline().decode()
-    with socket.create_connection(("127.0.0.1", 17001), 10) as sock:
+    with socket.create_connection(("127.0.0.1", 17001), PATIENCE_S) as sock:
         sock.sendall(b"hello")
         assert sock.recv(5) == b"hello"
     process.kill()

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from lib.harness import main
-from lib.world import DIR, UID, ZONE, Failed, wait_until
+from lib.world import DIR, PATIENCE_S, UID, ZONE, Failed, wait_until
 
 
 def the_exit_status_is_the_programs(world):
@@ -42,7 +42,7 @@ def signals_reach_the_program(world):
         process = world.spawn([world.stile, "run", "--", "sh", "-c", script], stdout=subprocess.PIPE)
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(number)
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=PATIENCE_S)
         assert (out, process.returncode) == (b"got it\n", 9), (number, out, process.returncode)
 
 
@@ -54,9 +54,9 @@ def standard_streams_are_the_programs(world):
 def closed_standard_streams_are_empty_ones(world):
     """What stile opens itself must not get their numbers, and so into the program."""
     command = f"{world.stile} run -- sh -c 'cat; readlink /proc/self/fd/0 >&2'"
-    result = world.command(["sh", "-c", f"{command} <&-"], timeout=10)
+    result = world.command(["sh", "-c", f"{command} <&-"])
     assert (result.status, result.err) == (0, "/dev/null\n"), result
-    assert world.command(["sh", "-c", f"{command} <&- >&- 2>&-"], timeout=10).status == 0
+    assert world.command(["sh", "-c", f"{command} <&- >&- 2>&-"]).status == 0
 
 
 def the_program_keeps_uid_directory_and_environment(world):
@@ -97,7 +97,7 @@ class Terminal:
         os.close(child)
         self.text = ""
 
-    def read_until(self, words, seconds=15):
+    def read_until(self, words, seconds=PATIENCE_S):
         end = time.monotonic() + seconds
         while words not in self.text:
             if time.monotonic() > end or not self._read():
@@ -117,7 +117,7 @@ class Terminal:
     def type(self, text):
         os.write(self.fd, text.encode())
 
-    def end(self, seconds=15):
+    def end(self, seconds=PATIENCE_S):
         end = time.monotonic() + seconds
         while self.process.poll() is None:
             self._read()
@@ -139,7 +139,7 @@ def the_program_has_the_terminal(world):
 
 
 def ctrl_c_reaches_the_program_once_and_it_may_go_on(world):
-    script = "trap 'echo caught' INT; echo ready; n=0; while [ $n -lt 20 ]; do sleep 0.1; n=$((n+1)); done; exit 7"
+    script = "trap 'echo caught; n=580' INT; echo ready; n=0; while [ $n -lt 600 ]; do sleep 0.1; n=$((n+1)); done; exit 7"
     terminal = Terminal(world, [world.stile, "run", "--", "sh", "-c", script])
     terminal.read_until("ready")
     terminal.type("\x03")
@@ -155,8 +155,9 @@ def ctrl_z_stops_and_fg_goes_on(world):
     terminal.read_until("started")
     terminal.type("\x1a")
     terminal.read_until("Stopped")
+    shell = os.tcgetpgrp(terminal.fd)
     terminal.type("fg\r")
-    time.sleep(0.3)
+    wait_until(lambda: os.tcgetpgrp(terminal.fd) != shell, "it is in the foreground")
     terminal.type("still here\r")
     terminal.read_until("still here\r\nstill here")
     terminal.type("\x04")
@@ -174,7 +175,7 @@ def it_ends_when_its_terminal_goes_away(world):
     terminal = Terminal(world, [world.stile, "run", "--", "sh", "-c", "echo ready; sleep 60"])
     terminal.read_until("ready")
     os.close(terminal.fd)
-    wait_until(lambda: terminal.process.poll() is not None, "the end after a hang-up", 5)
+    wait_until(lambda: terminal.process.poll() is not None, "the end after a hang-up")
 
 
 if __name__ == "__main__":

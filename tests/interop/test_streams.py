@@ -5,7 +5,7 @@ import hashlib
 import time
 
 from lib.harness import main
-from lib.world import ZONE, Failed, resident_kib, wait_until
+from lib.world import PATIENCE_S, ZONE, Failed, resident_kib, wait_until
 
 
 def assert_digest(session, family, size):
@@ -29,7 +29,7 @@ def the_server_half_closes_and_still_gets_the_rest(world):
     text = "the last word " * 5000
     assert session.call("receive_then_send", host=f"first.{ZONE}", port=7003, text=text)["bytes"] == 100_000
     wanted = f"{len(text)} {hashlib.sha256(text.encode()).hexdigest()}\n"
-    wait_until(lambda: session.call("exchange", host=f"last.{ZONE}", port=7004)["text"] == wanted, "the last word", 5, 0.2)
+    wait_until(lambda: session.call("exchange", host=f"last.{ZONE}", port=7004)["text"] == wanted, "the last word", step=0.2)
 
 
 def much_comes_down_intact(world):
@@ -73,7 +73,7 @@ def a_client_that_resets_ends_its_connection(world):
     session.call("keep", key="c", host=f"slow.{ZONE}", port=7005)
     assert world.connection("slow", 7005)["ended_us"] == 0
     session.call("drop", key="c", reset=True)
-    wait_until(lambda: world.connection("slow", 7005)["ended_us"] > 0, "the end in the record", 5, 0.2)
+    wait_until(lambda: world.connection("slow", 7005)["ended_us"] > 0, "the end in the record", step=0.2)
     assert world.connection("slow", 7005)["verdict"] == "reset"
 
 
@@ -85,7 +85,7 @@ def a_thousand_connections_at_once_are_intact_and_leave_no_memory_behind(world):
     got = session.call("many", host=f"echo.{ZONE}", port=7001, count=1000, size=64 * 1024)
     most = resident_kib(engine)
     assert got == {"states": {"intact": 1000}, "together": 1000}, (got, session.messages()[-2000:])
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_S
     while (after := resident_kib(engine)) > before * 1.05:
         if time.monotonic() > end:
             raise Failed(f"the engine had {before} KiB, {most} KiB at most, and keeps {after} KiB")

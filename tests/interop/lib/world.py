@@ -18,10 +18,10 @@ import subprocess
 import sys
 import time
 
-from common.process import CLONE_NEWNET, PYTHON, Asked, Failed, Skip, alive, before_exec, command_line, finish, parent_of
-from common.process import processes, resident_kib, wait_until
+from common.process import CLONE_NEWNET, PATIENCE_S, PYTHON, Asked, Failed, Skip, alive, before_exec, command_line, finish, parent_of
+from common.process import Stopwatch, processes, resident_kib, wait_until
 
-__all__ = ["Failed", "PYTHON", "Skip", "World", "alive", "command_line", "processes", "resident_kib", "wait_until"]
+__all__ = ["Failed", "PATIENCE_S", "PYTHON", "Skip", "Stopwatch", "World", "alive", "command_line", "processes", "resident_kib", "wait_until"]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.join(HERE, "..", "..")
@@ -98,7 +98,7 @@ class Session(Asked):
         """Ends the program by closing its input; the exit status of stile run."""
         self.close()
         try:
-            return self.process.wait(10)
+            return self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -135,8 +135,14 @@ class Gateway:
         with open(self.config_path, "w", encoding="ascii") as file:
             file.write(CONFIG.format(gateway=GATEWAY, zone=ZONE, apps="".join(rows)))
         if self.process is not None:
+            start = os.path.getsize(self.log_path)
             self.process.send_signal(signal.SIGHUP)
-            time.sleep(0.5)
+            wait_until(lambda: " again: " in self._log_from(start), "the gateway has read its configuration")
+
+    def _log_from(self, start):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            file.seek(start)
+            return file.read()
 
     def start(self, *words, address=GATEWAY):
         ready = os.path.join(DIR, "gateway.address")
@@ -151,7 +157,7 @@ class Gateway:
         if self.process.poll() is not None:
             raise Failed(f"the gateway has ended: {self.messages()}")
         done = subprocess.run(["openssl", "s_client", "-connect", address, "-alpn", "h2", "-brief"], input=b"",
-                              capture_output=True, timeout=10, check=False)
+                              capture_output=True, timeout=PATIENCE_S, check=False)
         return b"TLSv1.3" in done.stderr + done.stdout
 
     def stop(self, how=signal.SIGTERM):
@@ -161,7 +167,7 @@ class Gateway:
         try:
             time.sleep(0.2)
             self.process.send_signal(how)
-            self.process.wait(10)
+            self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -280,7 +286,7 @@ class World:
         return subprocess.Popen(command, preexec_fn=self._before_exec(as_root, among_servers), cwd="/",
                                 env=self.environment(**(env or {})), **how)
 
-    def command(self, argv, text="", timeout=30, **how):
+    def command(self, argv, text="", timeout=PATIENCE_S, **how):
         """Runs a command to its end."""
         process = self.spawn(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
         return finish(process, argv, text, timeout)
@@ -318,14 +324,14 @@ class World:
         """What `stile connections --json` lists."""
         return self.stile_command("connections", "--json").json()["connections"]
 
-    def connection(self, app, port, verdict=None, seconds=5):
+    def connection(self, app, port, verdict=None):
         """The newest connection record of an app and port, with this verdict, as soon as there is one."""
         def newest():
             found = [c for c in self.connections() if c["name"] == f"{app}.{ZONE}" and c["port"] == port]
             found = [c for c in found if verdict is None or c["verdict"] == verdict]
             return max(found, key=lambda c: c["started_us"], default=None)
         try:
-            return wait_until(newest, "a record", seconds, 0.2)
+            return wait_until(newest, "a record", step=0.2)
         except Failed:
             found = [(c["name"], c["port"], c["verdict"], c["reason"]) for c in self.connections()]
             raise Failed(f"no record of {app}:{port} with verdict {verdict}; the last are {found[-8:]}") from None
@@ -337,7 +343,7 @@ class World:
             if session.process.poll() is None:
                 session.process.terminate()
                 try:
-                    session.process.wait(5)
+                    session.process.wait(PATIENCE_S)
                 except subprocess.TimeoutExpired:
                     session.process.kill()
                     session.process.wait()

@@ -12,7 +12,7 @@ import tempfile
 import threading
 
 PEER = os.path.abspath(sys.argv[1])
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 def openssl(*args, **kwargs):
