@@ -9,7 +9,7 @@ import subprocess
 
 from lib.harness import main
 from lib.stile import SOCKET, STILE, Broker
-from common.process import wait_until
+from common.process import PATIENCE_S, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 UNIT = os.path.join(HERE, "..", "..", "packaging", "systemd", "system", "stile-broker.service.in")
@@ -71,7 +71,7 @@ def these_capabilities_cant_be_left_out(lan):
         host.broker = Confined(host, [name for name in all_of_them if name != left_out])
         host.broker.wait_for_socket()
         host.log_in("alice")
-        assert host.up("alice", wait=False).process.wait(10) == 1, f"it works without {left_out}"
+        assert host.up("alice", wait=False).process.wait(PATIENCE_S) == 1, f"it works without {left_out}"
         host.stop()
 
 
@@ -80,7 +80,7 @@ def a_service_manager_is_told_when_it_serves_and_when_it_stops(lan):
     path = host.path("/run/notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(path)
-        sock.settimeout(10)
+        sock.settimeout(PATIENCE_S)
         broker = host.start_broker(env={"NOTIFY_SOCKET": "/run/notify"})
         assert sock.recv(100) == b"READY=1"
         assert broker.proper() == broker.process.pid, "a supervisor beside a service manager"
@@ -104,7 +104,7 @@ def a_terminal_that_is_closed_ends_it_in_order(lan):
 def what_cant_start_says_so_and_isnt_started_again_and_again(lan):
     host = lan.host()
     broker = host.start_broker(config="ranges: [127.0.0.0/8]\ndns: bind\n", wait=False)
-    assert broker.process.wait(10) == 78
+    assert broker.process.wait(PATIENCE_S) == 78
     said = broker.messages()
     assert "broker.yaml:2:10: 127.0.0.0/8 overlaps loopback" in said and "broker.yaml:3:6: dns must be" in said, said
     assert said.count("overlaps loopback") == 1, said
@@ -116,8 +116,8 @@ def a_killed_broker_is_started_again_sooner_at_first(lan):
     for _ in range(2):
         old = broker.proper()
         os.kill(old, signal.SIGKILL)
-        wait_until(lambda: broker.proper() not in (old, broker.process.pid), "another broker", 10.0)
-        wait_until(lambda: host.stile("status", user="root").status == 0, "it serves", 5.0)
+        wait_until(lambda: broker.proper() not in (old, broker.process.pid), "another broker")
+        wait_until(lambda: host.stile("status", user="root").status == 0, "it serves")
     assert broker.stop() == 0
 
 
@@ -189,7 +189,7 @@ def a_squatted_directory_is_refused(lan):
     host = lan.host()
     host.check("sh", "-c", "mkdir -p /tmp/mine && rm -rf /run/stile && ln -s /tmp/mine /run/stile")
     broker = host.start_broker(wait=False)
-    assert broker.process.wait(10) == 1
+    assert broker.process.wait(PATIENCE_S) == 1
     assert "/run/stile is not a directory of its own" in broker.messages(), broker.messages()
 
 

@@ -46,7 +46,7 @@ def what_someone_deletes_is_put_back(lan):
                    "ip -6 route flush dev stile0 proto 115", "ip -6 addr flush dev stile0 scope global", "ip addr flush dev stile0",
                    "resolvectl revert stile0"):
         host.check("sh", "-c", change)
-        wait_until(lambda: not during.difference(host.snapshot()), f"repair of: {change}", 8)
+        wait_until(lambda: not during.difference(host.snapshot()), f"repair of: {change}")
         assert echoes(host) == "ok", change
     repaired(host, during)
     assert "epair" in host.broker.messages() or "put back" in host.broker.messages(), host.broker.messages()
@@ -66,17 +66,18 @@ def an_interface_set_down_comes_up_again(lan):
     host, session, before = up(lan)
     during = host.settle()
     host.check("ip", "link", "set", "stile0", "down")
-    wait_until(lambda: not during.difference(host.snapshot()), "the repair", 8)
+    wait_until(lambda: not during.difference(host.snapshot()), "the repair")
     assert echoes(host) == "ok"
     ended(host, session, before)
 
 
 def who_deletes_again_and_again_wins_and_it_is_said(lan):
     host, session, before = up(lan)
-    count = 0
-    for _ in range(12):
+    count = tries = 0
+    while tries < 12 or (count < 3 and tries < 80):  # a busy machine repairs later
         if host.command("ip", "addr", "del", "100.64.0.1/32", "dev", "stile0").status == 0:
             count += 1
+        tries += 1
         time.sleep(0.6)
     assert 3 <= count <= 6, count
     wait_until(lambda: "100.64.0.1" in session.out() + session.messages(), "the person is told")
@@ -93,7 +94,7 @@ def resolved_restarted_is_told_again(lan):
     daemons.run_resolved(host)
     host.check("resolvectl", "dns", "eth0", *host.resolvers())
     host.check("resolvectl", "default-route", "eth0", "yes")
-    wait_until(lambda: not during.difference(host.snapshot()), "the repair", 8)
+    wait_until(lambda: not during.difference(host.snapshot()), "the repair")
     wait_until(lambda: echoes(host) == "ok", "the app is reached")
     ended(host, session, before)
 
@@ -103,7 +104,7 @@ def networkmanager_restarted_is_told_again(lan):
     host.networkmanager.send_signal(signal.SIGTERM)
     host.networkmanager.wait()
     daemons.run_networkmanager(host)
-    wait_until(lambda: echoes(host) == "ok", "the app is reached", 15)
+    wait_until(lambda: echoes(host) == "ok", "the app is reached")
     ended(host, session, before)
 
 
@@ -111,7 +112,7 @@ def resolv_conf_rewritten_by_someone(lan):
     """A DHCP client's new resolver: it is asked from then on, and it is what is put back in the end."""
     host, session, before = up(lan, "file")
     host.write("/etc/resolv.conf", "nameserver 2001:db8:1::1\n")
-    wait_until(lambda: "100.64.0.2" in host.read("/etc/resolv.conf"), "the file is ours again", 8)
+    wait_until(lambda: "100.64.0.2" in host.read("/etc/resolv.conf"), "the file is ours again")
     wait_until(lambda: echoes(host) == "ok", "the app is reached")
     assert "198.51.100.77" in host.check("getent", "ahosts", "outside.test")
     assert session.stop() == 0
@@ -165,14 +166,14 @@ def the_network_is_gone_and_comes_back(lan):
     for address, router, family in zip(host.addresses(), ("192.0.2.1", "2001:db8:1::1"), (4, 6)):
         host.command("ip", "addr", "add", address, "dev", "eth0")
         host.command("ip", f"-{family}", "route", "add", "default", "via", router, "dev", "eth0")
-    wait_until(lambda: echoes(host) == "ok", "the app is reached", 20, 0.5)
+    wait_until(lambda: echoes(host) == "ok", "the app is reached", step=0.5)
     ended(host, session, before)
 
 
 def a_route_into_the_range_that_comes_later_does_not_take_the_apps_along(lan):
     host, session, before = up(lan)
     host.check("ip", "route", "add", "100.64.0.0/11", "dev", "eth0", "metric", "5")
-    wait_until(lambda: "100.64.0.0/11" in session.out() + session.messages() + host.stile("diag").out, "it is said", 8)
+    wait_until(lambda: "100.64.0.0/11" in session.out() + session.messages() + host.stile("diag").out, "it is said")
     host.check("ip", "route", "del", "100.64.0.0/11", "dev", "eth0")
     ended(host, session, before)
 
@@ -195,9 +196,9 @@ def after_a_reboot_only_what_outlived_it_is_undone(lan):
 def a_second_broker_is_refused(lan):
     host, session, before = up(lan)
     during = host.settle()
-    second = host.stile("broker", "--no-supervisor", user="root", timeout=10)
+    second = host.stile("broker", "--no-supervisor", user="root")
     assert second.status == 1 and ("already" in second.err or "another" in second.err.lower()), second
-    elsewhere = host.stile("broker", "--no-supervisor", "--socket", "/run/other.sock", user="root", timeout=10)
+    elsewhere = host.stile("broker", "--no-supervisor", "--socket", "/run/other.sock", user="root")
     assert elsewhere.status == 1, elsewhere
     host.assert_restored(during, 0)
     assert echoes(host) == "ok"

@@ -284,7 +284,7 @@ def a_stub_that_reads_our_file_is_no_loop(lan):
     # It looks at the file again when it does anything.
     host.check("resolvectl", "dns", "eth0", "198.51.100.8")
     host.check("resolvectl", "dns", "eth0", *host.resolvers())
-    host.assert_restored(before, 10)
+    host.assert_restored(before)
     driver.end()
 
 

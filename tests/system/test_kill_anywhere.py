@@ -10,7 +10,6 @@ import os
 
 from lib import kill
 from lib.harness import main
-import common.harness
 
 ERRORS = ("ENOSPC", "EIO", "EPERM")
 LINK = "stile0"
@@ -126,9 +125,9 @@ def named(function, dns):
 
 
 if __name__ == "__main__":
-    common.harness.LIMIT_S = 3600 if os.environ.get("STILE_SOAK") else 120
     backends = ["file", "resolved", "networkmanager"]
     if os.environ.get("STILE_SOAK"):
         backends += ["resolvconf", "openresolv"]
     main(__file__, *[named(function, dns) for function in
-                     (killed_in_the_transaction, killed_in_the_recovery, failing_in_the_transaction) for dns in backends])
+                     (killed_in_the_transaction, killed_in_the_recovery, failing_in_the_transaction) for dns in backends],
+         limit_s=3600 if os.environ.get("STILE_SOAK") else 300)

@@ -16,8 +16,7 @@ import time
 from lib import kill
 from lib.harness import main
 from lib.stile import Broker
-from common.process import Failed, wait_until
-import common.harness
+from common.process import PATIENCE_S, Failed, wait_until
 
 ERRORS = ("ENOSPC", "EIO", "EPERM")
 KILLS, FAILURES = 8, 6  # of each back-end, when not all are tried
@@ -41,7 +40,7 @@ class Rig:
         self.host = lan.host(dns=dns)
         self.dns = dns
         self.has_second = False
-        self.may_refuse, self.patience = False, 20
+        self.may_refuse, self.patience = False, PATIENCE_S
         self.host.log_in("alice", "a")
         self.host.write("/etc/stile/broker.yaml", "allow_users: [alice]\n")
         self.watcher = kill.Watcher(self.host)
@@ -95,7 +94,7 @@ class Rig:
     def _stop(self, broker):
         os.kill(broker.proper(), signal.SIGTERM)
         try:
-            broker.process.wait(20)
+            broker.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             raise Failed(f"the broker didn't end: {broker.messages()}") from None
 
@@ -192,5 +191,5 @@ def named(function, dns):
 
 
 if __name__ == "__main__":
-    common.harness.LIMIT_S = 7200 if os.environ.get("STILE_SOAK") else 120
-    main(__file__, *[named(function, dns) for function in (killed_at_any_moment, failing_at_any_moment) for dns in ("file", "resolved")])
+    main(__file__, *[named(function, dns) for function in (killed_at_any_moment, failing_at_any_moment) for dns in ("file", "resolved")],
+         limit_s=7200 if os.environ.get("STILE_SOAK") else 300)

@@ -37,7 +37,7 @@ def curl(host, *options, **how):
 def reaches_again(host):
     # Or libc waits 5 s for the answer to a question that was lost.
     hasty = {"RES_OPTIONS": "timeout:1 attempts:1"}
-    wait_until(lambda: curl(host, env=hasty), "the web page is reached again", 15, 0.2)
+    wait_until(lambda: curl(host, env=hasty), "the web page is reached again", step=0.2)
 
 
 def status_of(pid):
@@ -144,16 +144,17 @@ def killed_with_its_engines_and_agents_it_restores_the_host(lan):
     up.process.send_signal(signal.SIGSTOP)
     host.check("systemctl", "kill", "--signal=KILL", UNIT)
     up.kill()
-    assert before.difference(host.snapshot()), "nothing was left: the test proves nothing"
     wait_until(lambda: host.broker.show("NRestarts") == {"NRestarts": "1"}, "the restart")
     host.assert_restored(before)
+    # Else nothing was left, and the test proves nothing.
+    assert "Removed the DNS settings of stile0" in host.broker.messages(), host.broker.messages()
 
 
 def a_wrong_policy_fails_the_unit_and_the_journal_says_where(lan):
     host = lan.host(systemd=True)
     host.write("/etc/stile/broker.yaml", "allow_users: [alice]\nallow_zone: [corp.example]\n")
     assert host.command("systemctl", "start", UNIT).status != 0
-    wait_until(lambda: show(host, UNIT, "ActiveState")["ActiveState"] == "failed", "the unit has failed", 5)
+    wait_until(lambda: show(host, UNIT, "ActiveState")["ActiveState"] == "failed", "the unit has failed")
     errors = [e["MESSAGE"] for e in journal(host, "-u", UNIT, "SYSLOG_IDENTIFIER=stile") if int(e["PRIORITY"]) <= 3]
     assert len(errors) == 1 and "/etc/stile/broker.yaml:2:1" in errors[0] and "allow_zone" in errors[0], errors
     assert show(host, UNIT, "NRestarts", "ExecMainStatus") == {"NRestarts": "0", "ExecMainStatus": "78"}
@@ -201,13 +202,13 @@ def the_policy_watch_serves_under_its_hardening(lan):
 
     def messages():
         return [e["MESSAGE"] for e in journal(host, "-u", POLICY_UNIT, "SYSLOG_IDENTIFIER=stile")]
-    wait_until(lambda: any("No container runtime" in m for m in messages()), "it looks for a runtime", 10)
+    wait_until(lambda: any("No container runtime" in m for m in messages()), "it looks for a runtime")
     host.write("/etc/stile/policies.json", "[")
     host.check("systemctl", "reload", POLICY_UNIT)
-    wait_until(lambda: any("rules of before" in m and "line 1" in m for m in messages()), "it has read the wrong rules", 10)
+    wait_until(lambda: any("rules of before" in m and "line 1" in m for m in messages()), "it has read the wrong rules")
     assert show(host, POLICY_UNIT, "ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
     host.command("systemctl", "restart", POLICY_UNIT)
-    wait_until(lambda: show(host, POLICY_UNIT, "ActiveState")["ActiveState"] == "failed", "the unit has failed", 5)
+    wait_until(lambda: show(host, POLICY_UNIT, "ActiveState")["ActiveState"] == "failed", "the unit has failed")
     assert show(host, POLICY_UNIT, "NRestarts", "ExecMainStatus") == {"NRestarts": "0", "ExecMainStatus": "78"}
 
 

@@ -29,12 +29,12 @@ def logged_in(host):
     """A log-in of alice's, through PAM and logind, which starts her user manager."""
     process = host.spawn(["runuser", "-l", "alice", "-c", "exec cat"], stdin=subprocess.PIPE)
     try:
-        wait_until(lambda: systemctl(host, "is-system-running").out.strip() in ("running", "degraded"), "the user manager", 15)
+        wait_until(lambda: systemctl(host, "is-system-running").out.strip() in ("running", "degraded"), "the user manager")
         yield
     finally:
         process.stdin.close()
         process.wait()
-        wait_until(lambda: host.command("systemctl", "is-active", MANAGER).out.strip() == "inactive", "the log-out", 15)
+        wait_until(lambda: host.command("systemctl", "is-active", MANAGER).out.strip() == "inactive", "the log-out")
         # logind took it away; processes that aren't of a log-in want it.
         host.check("install", "-d", "-m", "700", "-o", "alice", "-g", "alice", RUNTIME_DIR)
 

@@ -7,7 +7,7 @@ import re
 from lib.harness import main
 from lib.host import USERS
 from lib.lan import APPS
-from common.process import wait_until
+from common.process import PATIENCE_S, wait_until
 
 
 def uid_of(pid):
@@ -151,7 +151,7 @@ def two_sessions_have_two_interfaces_and_ranges(lan):
 def one_user_has_one_session(lan):
     host, alice, _bob, _ = two(lan)
     second = host.up("alice", wait=False)
-    assert second.process.wait(10) == 1 and "lready up" in second.messages(), second.messages()
+    assert second.process.wait(PATIENCE_S) == 1 and "lready up" in second.messages(), second.messages()
     assert alice.process.poll() is None
 
 
@@ -160,7 +160,7 @@ def who_is_not_named_is_refused_with_the_remedy(lan):
     host.log_in("carol", "a", as_name="alice")
     host.start_broker()
     session = host.up("carol", wait=False)
-    assert session.process.wait(10) == 1
+    assert session.process.wait(PATIENCE_S) == 1
     assert "broker.yaml" in session.messages() and "stile run" in session.messages(), session.messages()
 
 

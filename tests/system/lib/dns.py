@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import threading
 
-from common.process import Failed, wait_until
+from common.process import PATIENCE_S, Failed, wait_until
 
 LINK = "stile0"
 SERVER4, SERVER6 = "100.64.0.2", "fd00:64::2"
@@ -36,7 +36,7 @@ class Driver:
             (self.events if line.startswith("event") else self.answers).put(line)
         self.answers.put("error END: the driver has ended")
 
-    def ask(self, *words, seconds=20):
+    def ask(self, *words, seconds=60):
         """What it answers; Failed with "error NAME: text"."""
         try:
             self.process.stdin.write(" ".join(words) + "\n")
@@ -48,7 +48,7 @@ class Driver:
             raise Failed(answer)
         return answer[3:]
 
-    def fails(self, *words, seconds=20):
+    def fails(self, *words, seconds=60):
         """The error that it answers."""
         try:
             answer = self.ask(*words, seconds=seconds)
@@ -66,7 +66,7 @@ class Driver:
         self.ask("apply")
         return undo
 
-    def event(self, seconds=5):
+    def event(self, seconds=PATIENCE_S):
         try:
             return self.events.get(timeout=seconds).split()[1:]
         except queue.Empty:
@@ -81,7 +81,7 @@ class Driver:
 
     def end(self):
         self.process.stdin.close()
-        status = self.process.wait(timeout=10)
+        status = self.process.wait(timeout=PATIENCE_S)
         if status != 0:
             raise Failed(f"the driver ended with {status}")
 

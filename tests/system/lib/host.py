@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from common.process import (CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, PYTHON, Asked, Failed, Result, Skip, alive,
+from common.process import (CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, PATIENCE_S, PYTHON, Asked, Failed, Result, Skip, alive,
                             before_exec, command_line, finish, libc, processes, wait_until)
 from lib import daemons, snapshot, systemd
 from lib.stile import Broker, Up
@@ -154,7 +154,7 @@ class Host:
         self.children.append(process)
         return process
 
-    def command(self, *argv, user="root", text="", timeout=30, env=None) -> Result:
+    def command(self, *argv, user="root", text="", timeout=60, env=None) -> Result:
         """Runs a command on the host to its end."""
         process = self.spawn(argv, user, env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         return finish(process, argv, text, timeout)
@@ -254,7 +254,7 @@ class Host:
                 raise Failed(f"no snapshot of {self.name}: {log.read()}")
         return snapshot.Snapshot(json.loads(line))
 
-    def assert_restored(self, before, seconds=5.0):
+    def assert_restored(self, before, seconds=PATIENCE_S):
         """The host must be as it was, now or in so many seconds; Failed says what differs."""
         differences = [""]
 
@@ -266,7 +266,7 @@ class Host:
         except Failed:
             raise Failed(f"{self.name} isn't as it was before:\n{differences[0]}") from None
 
-    def settle(self, seconds=10.0):
+    def settle(self, seconds=PATIENCE_S):
         """The snapshot, as soon as two in a row are equal: daemons finish what they were doing."""
         last = [self.snapshot()]
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from common.process import PYTHON, Failed, wait_until
+from common.process import PATIENCE_S, PYTHON, Failed, wait_until
 from lib import snapshot
 
 # What the operations and the journal are made of.
@@ -88,7 +88,7 @@ class Watcher:
         self.process.stdin.flush()
         return snapshot.Snapshot(json.loads(self.process.stdout.readline()))
 
-    def settle(self, seconds=10.0):
+    def settle(self, seconds=PATIENCE_S):
         """The snapshot, as soon as two in a row are equal."""
         last = [self.take()]
 
@@ -98,7 +98,7 @@ class Watcher:
         wait_until(same, f"{self.host.name} is quiet", seconds, 0.2)
         return last[0]
 
-    def assert_equal(self, before, where, seconds=5.0):
+    def assert_equal(self, before, where, seconds=PATIENCE_S):
         """Processes and daemons that end by themselves have so long for it."""
         difference = [""]
 

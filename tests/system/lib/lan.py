@@ -115,7 +115,7 @@ class Cluster:
             with open(self.log_path, encoding="utf-8", errors="replace") as file:
                 raise Failed(f"the gateway of {self.name} has ended: {file.read()}")
         done = subprocess.run(["openssl", "s_client", "-connect", f"{ROUTER4}:{self.port}", "-alpn", "h2", "-brief"], input=b"",
-                              capture_output=True, timeout=10, check=False)
+                              capture_output=True, timeout=40, check=False)
         return b"TLSv1.3" in done.stderr + done.stdout
 
     def stop(self):
@@ -190,7 +190,7 @@ class Lan:
         how.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.Popen(command, preexec_fn=before_exec(namespaces, uid), cwd="/", env=self.environment(), **how)
 
-    def command(self, *argv, text="", timeout=30, **how) -> Result:
+    def command(self, *argv, text="", timeout=60, **how) -> Result:
         """Runs a command out here to its end."""
         process = self.spawn(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
         return finish(process, argv, text, timeout)

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-from common.process import Failed, parent_of, wait_until
+from common.process import PATIENCE_S, Failed, parent_of, wait_until
 
 STILE = "/opt/stile/stile"
 SOCKET = "/run/stile/broker.sock"
@@ -25,7 +25,7 @@ class _Process:
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
-    def wait_message(self, text, seconds=10.0):
+    def wait_message(self, text, seconds=PATIENCE_S):
         try:
             wait_until(lambda: text in self.messages(), text, seconds)
         except Failed:
@@ -45,7 +45,7 @@ class _Process:
     def kill(self, how=signal.SIGKILL):
         self.process.send_signal(how)
         try:
-            return self.process.wait(10)
+            return self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -107,7 +107,7 @@ class Up(_Process):
             return None
         return next((s for s in done.json().get("sessions", []) if s.get("mode") == "up"), None)
 
-    def wait_up(self, seconds=10.0):
+    def wait_up(self, seconds=PATIENCE_S):
         """Until the session has its interface."""
         def ready():
             if self.process.poll() is not None:
