@@ -3,8 +3,9 @@
 
 import json
 import os
+import tempfile
 
-from lib.checks import ALL, TCP4, is_direct, is_proxied, of
+from lib.checks import ALL, TCP4, is_direct, is_proxied, of, told_of
 from lib.cni import ANNOTATIONS
 from lib.containerd import ContainerWorld
 from lib.cri import grpc
@@ -25,11 +26,10 @@ def write_rules(*policies):
 
 class PodWorld(ContainerWorld):
     def __init__(self):
-        link = "/tmp/stile-cni"
-        if not os.path.lexists(link):
+        with tempfile.TemporaryDirectory() as directory:
+            link = os.path.join(directory, "stile-cni")
             os.symlink(os.environ["STILE"], link)
-        super().__init__(network=NET, plugins=[link])
-        os.unlink(link)
+            super().__init__(network=NET, plugins=[link])
 
     def mark_logs(self):
         super().mark_logs()
@@ -52,10 +52,10 @@ def first_packet_goes_to_the_proxy(world):
     pod = world.new_pod(annotations=ASKED)
     proxy = pod.proxy(8000)
     # The first thing that its first process does is to call; and there is no process after it.
-    app = pod.container("app", "/bin/talk", "-w", "3000", *ALL)
-    wait_until(lambda: len(app.lines()) == len(ALL), "the app has ended", 15)
+    app = pod.container("app", "/bin/talk", "-w", "20000", *ALL)
+    wait_until(lambda: len(app.lines()) == len(ALL), "the app has ended")
     assert all(" peer " in line for line in app.lines()), app.lines()
-    told = sorted((protocol, to) for protocol, _, to, _ in proxy.entries())
+    told = sorted((protocol, to) for protocol, _, to, _ in told_of(proxy, ALL))
     assert told == sorted(of(target) for target in ALL), proxy.entries()
     assert sorted(world.peer.sources()) == sorted((protocol, via) for protocol, _, _, via in proxy.entries())
 
@@ -63,7 +63,7 @@ def first_packet_goes_to_the_proxy(world):
 def without_the_proxy_the_first_packet_goes_nowhere(world):
     pod = world.new_pod(annotations=ASKED)
     app = pod.container("app", "/bin/talk", "-w", "500", *ALL)
-    wait_until(lambda: len(app.lines()) == len(ALL), "the app has ended", 15)
+    wait_until(lambda: len(app.lines()) == len(ALL), "the app has ended")
     assert all(" error " in line for line in app.lines()), app.lines()
     assert world.peer.sources() == [], world.peer.sources()
 

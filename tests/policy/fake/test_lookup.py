@@ -13,7 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
 from common import harness  # noqa: E402
-from common.process import Failed, Skip, wait_until  # noqa: E402
+from common.process import Failed, PATIENCE_S, Skip, Stopwatch, wait_until  # noqa: E402
 from runtime import CREATED, EXITED, NOT_READY, RUNNING, Fake, spec  # noqa: E402
 
 DRIVER = os.environ["RUNTIME_DRIVER"]
@@ -40,7 +40,7 @@ class World:
 
     def lookup(self, container, runtime=None):
         done = subprocess.run([DRIVER, "lookup", runtime or self.socket, container], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=40, check=False)
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=90, check=False)
         assert done.returncode in (0, 1), done
         return done.stdout.strip()
 
@@ -92,7 +92,7 @@ class Watch:
     def events(self, first, rest=""):
         return [line for line in self.lines if line.split(" ", 1)[0] == first and rest in line]
 
-    def wait_for(self, first, rest="", count=1, seconds=8):
+    def wait_for(self, first, rest="", count=1, seconds=PATIENCE_S):
         try:
             wait_until(lambda: len(self.events(first, rest)) >= count, f"{first} {rest}", seconds, 0.01)
         except Failed as failed:
@@ -323,18 +323,18 @@ def a_runtime_that_hangs_is_given_up_in_time(world):
     gate = threading.Event()
     fake.before["ContainerStatus"] = lambda: gate.wait(60) and None
     texts = {}
-    began = time.monotonic()
+    began, watch = time.monotonic(), Stopwatch()
     threads = [threading.Thread(target=lambda path=path: texts.update({path: world.lookup("cc11", path)}))
                for path in (world.socket, listener.getsockname())]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    took = time.monotonic() - began
+    took, counted = time.monotonic() - began, watch.seconds()
     gate.set()
     listener.close()
     os.unlink(os.path.join(world.dir, "mute.sock"))
-    assert 9 < took < 14, took
+    assert 9 < took and counted < 14, (took, counted)
     assert all(text.startswith("TIMEOUT: ") and path in text for path, text in texts.items()), texts
 
 
@@ -412,9 +412,9 @@ def podmans_container_that_was_restarted_meanwhile_is_refused(world):
 
 def a_podman_that_hangs_is_killed(world):
     podman(world, told(), sleep=1000)
-    began = time.monotonic()
+    began, watch = time.monotonic(), Stopwatch()
     world.refused("ab", "TIMEOUT", "podman", runtime="podman")
-    assert 9 < time.monotonic() - began < 14
+    assert 9 < time.monotonic() - began and watch.seconds() < 14
 
 
 def without_podman_it_is_said_where_it_was_looked_for(world):
@@ -434,13 +434,15 @@ def a_container_is_told_when_an_event_says_so(world):
     assert [line.split()[1] for line in watch.events("container")] == ["aa11", "cc11"]
     time.sleep(2)  # what follows the first list is over
     fake.container("cc22", "aa11", path="/proc/1/ns/net", labels={"a": "1"})
-    began = time.monotonic()
+    took = Stopwatch()
     fake.event("cc22")
     line = watch.wait_for("container", "container cc22 in aa11 default/pod-aa11/name-cc22 running network:/run/netns/fake")
-    assert time.monotonic() - began < 1 and "label:a=1" in line, line
+    assert took.seconds() < 1 and "label:a=1" in line, (took.seconds(), line)
     fake.state("cc22", EXITED)
+    took = Stopwatch()
     fake.event("cc22")
-    watch.wait_for("gone", "cc22", seconds=1)
+    watch.wait_for("gone", "cc22")
+    assert took.seconds() < 1, took.seconds()
 
 
 def events_that_come_too_early_are_followed_up(world):
@@ -452,7 +454,9 @@ def events_that_come_too_early_are_followed_up(world):
     fake.event("cc22")
     time.sleep(0.15)
     fake.state("cc22", RUNNING)
-    watch.wait_for("container", "cc22", seconds=2)
+    took = Stopwatch()
+    watch.wait_for("container", "cc22")
+    assert took.seconds() < 2, took.seconds()
 
 
 def a_storm_of_events_does_not_become_a_storm_of_lists(world):
@@ -460,12 +464,17 @@ def a_storm_of_events_does_not_become_a_storm_of_lists(world):
     watch = world.watch()
     watch.wait_for("listed")
     time.sleep(2)
-    before = len(fake.called)
+    before, began = len(fake.called), time.monotonic()
+
+    def lists():
+        return sum(method.endswith("/ListContainers") for method in fake.called[before:])
     for _ in range(200):
         fake.event("cc11")
         time.sleep(0.005)
-    lists = sum(method.endswith("/ListContainers") for method in fake.called[before:])
-    assert 3 <= lists <= 90, lists
+    wait_until(lambda: lists() >= 3, "lists")
+    # One in 20 ms, and those that were under way. It is asked first: time goes by.
+    asked, took = lists(), time.monotonic() - began
+    assert asked <= 30 + took / 0.02, (asked, took)
 
 
 def a_runtime_without_events_is_asked_again_and_again(world):
@@ -482,7 +491,7 @@ def a_stream_that_ends_is_begun_anew(world):
     fake = world.pod(events="cri")
     watch = world.watch()
     watch.wait_for("listed")
-    wait_until(lambda: fake.streams, "the stream", 5)
+    wait_until(lambda: fake.streams, "the stream")
     fake.event("cc11")
     time.sleep(0.2)
     fake.end_streams()
@@ -556,7 +565,7 @@ def a_runtime_that_hangs_is_left_and_tried_again(world):
     gate = threading.Event()
     fake.before["ListContainers"] = lambda: gate.wait(60) and None
     fake.event("cc11")
-    watch.wait_for("disconnected", "did not answer in time", seconds=15)
+    watch.wait_for("disconnected", "did not answer in time")
     del fake.before["ListContainers"]
     gate.set()
     watch.wait_for("listed", count=2)
@@ -581,4 +590,4 @@ TESTS = [both_versions_of_the_interface_are_spoken, a_service_without_the_interf
          a_runtime_that_hangs_is_left_and_tried_again]
 
 if __name__ == "__main__":
-    harness.run_tests(__file__, TESTS, World)
+    harness.run_tests(__file__, TESTS, World, limit_s=180)

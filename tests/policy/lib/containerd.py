@@ -86,7 +86,7 @@ class Container:
         return crilog.lines(self.log)
 
     def wait_for(self, line):
-        wait_until(lambda: line in self.lines(), f"{self.name} says {line!r}", 20, 0.02)
+        wait_until(lambda: line in self.lines(), f"{self.name} says {line!r}", step=0.02)
         return self
 
     def status(self):
@@ -208,10 +208,10 @@ class ContainerWorld(World):
         """Until its CRI answers."""
         self.daemon = self.start("containerd", "-c", "/etc/containerd/config.toml", "-l", "info")
         self.kept.add(self.daemon)  # it is the next test's, too
-        wait_until(lambda: os.path.exists(SOCKET) or self.daemon.popen.poll() is not None, "containerd's socket", 20)
+        wait_until(lambda: os.path.exists(SOCKET) or self.daemon.popen.poll() is not None, "containerd's socket", 120)
         self.cri = self.cri or Cri(SOCKET)
         try:
-            wait_until(self._answers, "containerd's CRI answers", 20)
+            wait_until(self._answers, "containerd's CRI answers", 120)
         except Failed as failed:
             raise Skip(f"containerd doesn't run here: {failed}\n{self.daemon.text()[-2000:]}") from None
 

@@ -27,12 +27,18 @@ def unified():
     raise Skip("cgroup v2 isn't mounted")
 
 
+def _is_old(path):
+    """What tests that were killed have left. Those that begin now are young; one that ends now takes its own away."""
+    with contextlib.suppress(OSError):
+        return time.time() - os.stat(path).st_mtime > OLD_S
+    return False
+
+
 def make():
     """The name of a new group in the unified hierarchy; runtimes make it in the others. Skip where there can be none."""
     for top in hierarchies():
         for name in os.listdir(top):
-            # What tests that were killed have left. Those that begin now are young.
-            if name.startswith(PREFIX) and time.time() - os.stat(os.path.join(top, name)).st_mtime > OLD_S:
+            if name.startswith(PREFIX) and _is_old(os.path.join(top, name)):
                 remove(name)
     try:
         return os.path.basename(tempfile.mkdtemp(prefix=PREFIX, dir=unified()))

@@ -40,7 +40,7 @@ class PodmanContainer:
         return crilog.lines(f"/var/lib/containers/storage/vfs-containers/{self.id}/userdata/ctr.log")
 
     def wait_for(self, line):
-        wait_until(lambda: line in self.lines(), f"{self.name} says {line!r}", 20)
+        wait_until(lambda: line in self.lines(), f"{self.name} says {line!r}")
         return self
 
     def talk(self, *targets, user=None, wait_ms=10000):

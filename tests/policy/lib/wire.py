@@ -3,6 +3,8 @@
 import socket
 import time
 
+from common.process import PATIENCE_S
+
 ALL = 3  # ETH_P_ALL
 OUTGOING = 4  # of the host's end: what goes to the pod
 TCP, UDP = 6, 17
@@ -17,9 +19,16 @@ class Wire:
         self.socket.setblocking(False)
         self.sent()
 
-    def sent(self):
-        """(protocol, from, to) of each packet of TCP and UDP that the pod has sent since."""
-        time.sleep(0.05)
+    def sent(self, wanted=0):
+        """(protocol, from, to) of each packet of TCP and UDP that the pod has sent since. wanted: so many will come, if late."""
+        found, end = [], time.monotonic() + PATIENCE_S
+        while True:
+            time.sleep(0.05)
+            found += self._there()
+            if len(found) >= wanted or time.monotonic() > end:
+                return found
+
+    def _there(self):
         found = []
         while True:
             try:

@@ -47,7 +47,7 @@ class Process:
             self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env,
                                           preexec_fn=before_exec(namespaces, uid, groups))
         if ready:
-            wait_until(lambda: ready in self.text() or self.popen.poll() is not None, f"{argv[0]} is ready", 20, 0.02)
+            wait_until(lambda: ready in self.text() or self.popen.poll() is not None, f"{argv[0]} is ready", step=0.02)
         if ready and ready not in self.text():
             raise Failed(f"{' '.join(argv)} has ended: {self.text()}")
 
@@ -314,7 +314,7 @@ class World:
             groups.remove(self._group)
 
 
-def main(file, tests, make_world=World, programs=(), limit_s=60):
+def main(file, tests, make_world=World, programs=(), limit_s=240):
     """Runs the tests of a file."""
     harness.run_tests(file, tests, make_world, programs=("nft", "sysctl", *programs), root_only=True, limit_s=limit_s)
 
