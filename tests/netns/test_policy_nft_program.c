@@ -13,6 +13,9 @@
 
 #define REPORT "/run/report"
 #define MODE   "/run/mode"
+/* Directories: that it has begun, and that it may end. */
+#define LATE_BEGAN   "/run/late-began"
+#define LATE_MAY_END "/run/late-may-end"
 
 static struct container container;
 static struct diag d;
@@ -74,6 +77,20 @@ static int say(const char *text, int code)
     return code;
 }
 
+static bool wait_for_file(const char *path)
+{
+    for (int i = 0; i < 3000 && access(path, F_OK) < 0; i++)
+        (void)usleep(10000);
+    return access(path, F_OK) == 0;
+}
+
+static int wait_to_be_let_go(void)
+{
+    if (mkdir(LATE_BEGAN, 0755) < 0)
+        return 9;
+    return !wait_for_file(LATE_MAY_END);
+}
+
 static int pretend(char **argv, char **environment)
 {
     char mode[32] = "";
@@ -105,8 +122,7 @@ static int pretend(char **argv, char **environment)
             (void)sleep(20);
         return puts("held") < 0;
     case 'l':
-        (void)usleep(700000);
-        return 0;
+        return wait_to_be_let_go();
     case 'n':
         return say("utils.c:38: Memory allocation failure\n", 2);
     case 'q':
@@ -534,11 +550,12 @@ static void a_killed_writer_holds_the_lock_until_its_nft_has_ended(void **state 
         _exit(nft_run(container.netns_fd, fd, SLICE_LIT("x"), &d) < 0);
     }
     assert_int_equal(read(ready[0], &byte, 1), 1);
-    (void)usleep(200000);
+    assert_true(wait_for_file(LATE_BEGAN));
     (void)kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     assert_int_equal(endpoint_lock(container.netns_fd, 50, &fd, &d), ERR_BUSY);
-    assert_int_equal(endpoint_lock(container.netns_fd, 3000, &fd, &d), 0);
+    assert_int_equal(mkdir(LATE_MAY_END, 0755), 0);
+    assert_int_equal(endpoint_lock(container.netns_fd, 30000, &fd, &d), 0);
     (void)close(fd);
     (void)close(ready[0]);
     (void)close(ready[1]);

@@ -50,6 +50,24 @@ static uint32_t reasons(void)
     return r;
 }
 
+/* Whether this is among the reasons, soon. */
+static bool told(uint32_t reason)
+{
+    uint32_t all = 0;
+    for (int i = 0; i < 300 && !(all & reason); i++)
+        all |= reasons();
+    return (all & reason) != 0;
+}
+
+/* The first that come, soon. */
+static uint32_t first_reasons(void)
+{
+    uint32_t r = 0;
+    for (int i = 0; i < 300 && r == 0; i++)
+        r = reasons();
+    return r;
+}
+
 static int start(void **state UNUSED)
 {
     network_enter();
@@ -89,11 +107,11 @@ static void a_quiet_host_wakes_nobody(void **state UNUSED)
 static void addresses_of_the_host_are_told(void **state UNUSED)
 {
     network_ip("address add 198.51.100.1/24 dev veth0");
-    assert_true(reasons() & WATCH_ADDRESS);
+    assert_true(told(WATCH_ADDRESS));
     network_ip("address del 198.51.100.1/24 dev veth0");
-    assert_true(reasons() & WATCH_ADDRESS);
+    assert_true(told(WATCH_ADDRESS));
     network_ip("-6 address add fd00:9::1/64 dev veth0 nodad");
-    assert_true(reasons() & WATCH_ADDRESS);
+    assert_true(told(WATCH_ADDRESS));
 }
 
 static void a_renewed_address_is_no_change(void **state UNUSED)
@@ -102,31 +120,31 @@ static void a_renewed_address_is_no_change(void **state UNUSED)
     network_ip("address change 192.0.2.1/24 dev veth0 valid_lft 2000 preferred_lft 500");
     assert_int_equal(reasons() & WATCH_ADDRESS, 0);
     network_ip("address del 192.0.2.1/24 dev veth0");
-    assert_true(reasons() & WATCH_ADDRESS);
+    assert_true(told(WATCH_ADDRESS));
     network_ip("address add 192.0.2.1/24 dev veth0");
-    assert_true(reasons() & WATCH_ADDRESS);
+    assert_true(told(WATCH_ADDRESS));
 }
 
 static void routes_of_the_host_are_told(void **state UNUSED)
 {
     network_ip("route add 10.0.0.0/8 via 192.0.2.2");
-    assert_int_equal(reasons(), WATCH_ROUTE);
+    assert_int_equal(first_reasons(), WATCH_ROUTE);
     network_ip("route del 10.0.0.0/8");
-    assert_int_equal(reasons(), WATCH_ROUTE);
+    assert_int_equal(first_reasons(), WATCH_ROUTE);
     network_ip("-6 route add fd00:8::/48 dev veth0");
-    assert_int_equal(reasons(), WATCH_ROUTE);
+    assert_int_equal(first_reasons(), WATCH_ROUTE);
     network_ip("route add 10.0.0.0/8 via 192.0.2.2 table 52");
-    assert_int_equal(reasons(), WATCH_ROUTE);
+    assert_int_equal(first_reasons(), WATCH_ROUTE);
 }
 
 static void links_of_the_host_are_told(void **state UNUSED)
 {
     network_ip("link set veth1 down");
-    assert_true(reasons() & WATCH_LINK);
+    assert_true(told(WATCH_LINK));
     network_ip("link set veth1 up");
-    assert_true(reasons() & WATCH_LINK);
+    assert_true(told(WATCH_LINK));
     network_ip("link del veth0");
-    assert_true(reasons() & WATCH_LINK);
+    assert_true(told(WATCH_LINK));
 }
 
 static void a_setting_that_changes_nothing_is_not_told(void **state UNUSED)
@@ -200,7 +218,7 @@ static void what_others_do_to_ours_is_told(void **state UNUSED)
             fail_msg("unnoticed: ip %s", deeds[i]);
         (void)network_ip_output("route flush 100.64.0.0/10", NULL, 0);
         tun_close(&s.tun);
-        assert_true(reasons() & WATCH_OURS);
+        assert_true(told(WATCH_OURS));
     }
 }
 
@@ -213,7 +231,7 @@ static void a_link_that_was_there_before_is_known(void **state UNUSED)
     assert_int_equal(watch_new(&loop, own, on_event, NULL, &watch, &d), 0);
     (void)reasons();
     network_ip("route add 10.5.0.0/16 dev stile0");
-    assert_int_equal(reasons(), WATCH_OURS);
+    assert_int_equal(first_reasons(), WATCH_OURS);
     tun_close(&s.tun);
 }
 
@@ -223,7 +241,7 @@ static void without_an_own_rtnl_nothing_is_ours_to_ignore(void **state UNUSED)
     loop_turn(&loop, false);
     assert_int_equal(watch_new(&loop, NULL, on_event, NULL, &watch, &d), 0);
     struct session s = make_session();
-    assert_true(reasons() & WATCH_OURS);
+    assert_true(told(WATCH_OURS));
     tun_close(&s.tun);
 }
 
@@ -245,11 +263,11 @@ static void lost_events_are_told_and_the_watch_goes_on(void **state UNUSED)
         assert_int_equal(rtnl_delete_address(other, &gone, &d), 0);
     }
     rtnl_close(other);
-    assert_true(reasons() & WATCH_OVERRUN);
+    assert_true(told(WATCH_OVERRUN));
     (void)reasons();
     assert_int_equal(reasons(), 0);
     network_ip("route add 10.0.0.0/8 via 192.0.2.2");
-    assert_int_equal(reasons(), WATCH_ROUTE);
+    assert_int_equal(first_reasons(), WATCH_ROUTE);
 }
 
 /* By a nanosecond forward, and back. */
