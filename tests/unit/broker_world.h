@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -165,7 +167,7 @@ static inline int world_setup(void **state)
 static inline void wait_for_socket(struct broker_world *w)
 {
     siginfo_t ended;
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 3000; i++) {
         memset(&ended, 0, sizeof(ended));
         if (waitid(P_PID, (id_t)w->broker, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
             ended.si_pid != 0)
@@ -263,14 +265,14 @@ static inline void caller_hello(int sock)
     assert_int_equal(broker_message_send(sock, &m, NULL, 0), 0);
 }
 
-/* Waits up to 10 s. ERR_TIMEOUT. */
+/* Waits up to 30 s. ERR_TIMEOUT. */
 static inline int caller_recv(int sock, union broker_message *m)
 {
     memset(m, 0, sizeof(*m));
     struct pollfd p = {.fd = sock, .events = POLLIN};
     int fds[BROKER_START_FDS];
     size_t count = 0;
-    if (poll(&p, 1, 10000) <= 0)
+    if (poll(&p, 1, 30000) <= 0)
         return ERR_TIMEOUT;
     int r = broker_message_recv(sock, m, fds, &count);
     if (r == 0)
@@ -299,7 +301,7 @@ static inline int caller_connect(const struct broker_world *w, uint32_t uid)
         assert_int_equal(seteuid(uid), 0);
     }
     int r = ERR_AGAIN;
-    for (int i = 0; i < 1000 && r == ERR_AGAIN; i++) {
+    for (int i = 0; i < 30000 && r == ERR_AGAIN; i++) {
         if (i > 0)
             usleep(1000);
         r = system_socket_connect(w->socket, &sock, &d);
@@ -354,6 +356,18 @@ static inline void caller_send_start(struct world_caller *c, const struct broker
     c->log = log[0];
 }
 
+/* Until the broker has read what this one has sent. */
+static inline void caller_wait_read(const struct world_caller *c)
+{
+    int queued = 1;
+    for (int i = 0; i < 30000 && queued > 0; i++) {
+        assert_int_equal(ioctl(c->sock, SIOCOUTQ, &queued), 0);
+        if (queued > 0)
+            usleep(1000);
+    }
+    assert_int_equal(queued, 0);
+}
+
 static inline void caller_close_fds(struct world_caller *c)
 {
     close(c->rpc);
@@ -381,7 +395,7 @@ static inline void caller_close(struct world_caller *c)
 static inline void caller_report(struct world_caller *c, struct engine_report *r)
 {
     struct pollfd p = {.fd = c->dial, .events = POLLIN};
-    assert_int_equal(poll(&p, 1, 10000), 1);
+    assert_int_equal(poll(&p, 1, 30000), 1);
     assert_int_equal(read(c->dial, r, sizeof(*r)), sizeof(*r));
 }
 
@@ -398,12 +412,12 @@ static inline int caller_ask(struct world_caller *c, enum broker_type type, unio
     return r;
 }
 
-/* Whether the interface goes away within 5 s. */
+/* Whether the interface goes away within 30 s. */
 static inline bool link_goes(const char *name)
 {
     char path[64];
     (void)str_format(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s", name);
-    for (int i = 0; i < 500 && access(path, F_OK) == 0; i++)
+    for (int i = 0; i < 3000 && access(path, F_OK) == 0; i++)
         usleep(10000);
     return access(path, F_OK) != 0;
 }

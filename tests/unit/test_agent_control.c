@@ -230,7 +230,7 @@ static void a_log_in_is_noticed_without_a_question(void **state)
     struct clusters *c = start_clusters(f);
     int before = f->changes;
     profile_put(&f->home, "demo", "alice", "127.0.0.1:1", -10);
-    uint64_t end = clock_mono_ns() + 5 * NS_PER_S;
+    uint64_t end = clock_mono_ns() + 30 * NS_PER_S;
     while (f->changes == before && clock_mono_ns() < end)
         loop_turn(&f->loop, true);
     assert_int_equal(clusters_count(c), 1);

@@ -382,10 +382,10 @@ static void make_agent(int rpc_fd)
     assert_int_equal(channel_send(w.dial_fd, &m, NULL, 0), 0);
 }
 
-/* Turns until the condition holds, or 5 s. */
+/* Turns until the condition holds, or 30 s. */
 #define UNTIL(condition)                                                                           \
     do {                                                                                           \
-        uint64_t give_up = clock_mono_ns() + 5 * NS_PER_S;                                         \
+        uint64_t give_up = clock_mono_ns() + 30 * NS_PER_S;                                        \
         bool came = (condition);                                                                   \
         while (!came && clock_mono_ns() < give_up) {                                               \
             loop_turn(&w.loop, false);                                                             \

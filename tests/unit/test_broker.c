@@ -402,9 +402,9 @@ static void test_one_session_waits_for_the_end_of_the_last_and_no_second_one(voi
     more.sock = caller_greet(w, ALICE, &m);
     close(last.sock); /* its rpc channel stays open, so the engine lives until it is killed */
     network_standard(&n, 1);
-    usleep(200000);
+    usleep(50000);
     caller_send_start(&next, &n);
-    usleep(100000);
+    caller_wait_read(&next);
     caller_send_start(&more, &n);
     assert_int_equal(caller_recv(more.sock, &m), 0);
     assert_refused(&m, ERR_EXISTS, "stile down");
@@ -429,10 +429,10 @@ static void test_caller_that_waits_may_go(void **state)
     start(w, ALICE, 1, &last, "stile0");
     next.sock = caller_greet(w, ALICE, &m);
     close(last.sock);
-    usleep(200000);
+    usleep(50000);
     network_standard(&n, 1);
     caller_send_start(&next, &n);
-    usleep(100000);
+    caller_wait_read(&next);
     assert_int_equal(caller_ask(&next, BROKER_STATUS, &m), ERR_CLOSED); /* one question at a time */
     caller_close(&next);
     caller_close_fds(&last);
@@ -458,7 +458,7 @@ static void test_caller_that_goes_while_its_session_starts_leaves_nothing(void *
         caller_close(&c);
         assert_true(link_goes("stile0"));
     }
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 1500; i++) {
         c.sock = caller_greet(w, ALICE, &m);
         start_again(&c, 1, &m);
         if (m.header.type == BROKER_STARTED)

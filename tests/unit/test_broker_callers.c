@@ -28,7 +28,7 @@ static void assert_closed(int sock)
 static void assert_serves(const struct broker_world *w)
 {
     union broker_message m = {0};
-    for (int tries = 0; tries < 200 && m.header.type != BROKER_WELCOME; tries++) {
+    for (int tries = 0; tries < 3000 && m.header.type != BROKER_WELCOME; tries++) {
         if (tries > 0)
             usleep(10000);
         int sock = caller_connect(w, ALICE);
@@ -292,6 +292,22 @@ static rlim_t descriptors_of(pid_t pid)
     return count;
 }
 
+/* How many the broker has when nobody has called it: once it has seen the end of those who did. */
+static rlim_t descriptors_at_rest(const struct broker_world *w)
+{
+    union broker_message m;
+    int sock = caller_greet(w, ALICE, &m);
+    rlim_t greeted = descriptors_of(w->broker), last = greeted;
+    close(sock);
+    for (int i = 0, same = 0; i < 3000 && same < 10; i++) {
+        usleep(10000);
+        rlim_t now = descriptors_of(w->broker);
+        same = now < greeted && now == last ? same + 1 : 0;
+        last = now;
+    }
+    return last;
+}
+
 /* The first number that is free in another process. */
 static rlim_t first_free_descriptor(pid_t pid)
 {
@@ -330,7 +346,7 @@ test_out_of_descriptors_callers_wait_without_a_busy_broker_and_are_served_later(
     union broker_message m;
     NEED_WORLD(w);
     world_start(w);
-    usleep(100000);
+    (void)descriptors_at_rest(w);
     struct rlimit old;
     assert_int_equal(prlimit(w->broker, RLIMIT_NOFILE, NULL, &old), 0);
     /* The soft limit alone: it may be raised again. */
@@ -354,7 +370,7 @@ static void test_without_a_descriptor_to_look_with_a_caller_is_turned_away(void 
     union broker_message m;
     NEED_WORLD(w);
     world_start(w);
-    usleep(100000);
+    (void)descriptors_at_rest(w);
     struct rlimit old;
     assert_int_equal(prlimit(w->broker, RLIMIT_NOFILE, NULL, &old), 0);
     struct rlimit one = {first_free_descriptor(w->broker) + 1, old.rlim_max};
@@ -411,8 +427,7 @@ static void test_nothing_is_done_before_hello(void **state)
     union broker_message m;
     NEED_WORLD(w);
     world_start(w);
-    usleep(100000);
-    rlim_t before = descriptors_of(w->broker);
+    rlim_t before = descriptors_at_rest(w);
     network_standard(&n, 1);
     c.sock = caller_connect(w, ALICE);
     caller_send_start(&c, &n);
@@ -420,7 +435,8 @@ static void test_nothing_is_done_before_hello(void **state)
     assert_true(link_goes("stile0"));
     caller_close(&c);
     assert_serves(w);
-    usleep(50000);
+    for (int i = 0; i < 3000 && descriptors_of(w->broker) != before; i++)
+        usleep(10000);
     assert_int_equal(descriptors_of(w->broker), before);
 }
 

@@ -311,7 +311,7 @@ static void leave(struct visitor *v)
 
 static int accept_one(int listener)
 {
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 15000; i++) {
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0)
             return fd;

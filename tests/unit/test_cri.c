@@ -353,7 +353,7 @@ static void end(struct fixture *f)
 
 static void turn_while(struct fixture *f, const int *value)
 {
-    for (int i = 0; i < 15000 && *value == 1; i++) {
+    for (int i = 0; i < 40000 && *value == 1; i++) {
         loop_turn(&f->loop, false);
         if (*value == 1)
             uv_sleep(1);
@@ -513,7 +513,7 @@ static void freeing_in_any_event_is_safe(UNUSED void **state)
         struct watched w = {.listed = 1, .free_after = events_before, .runtime = &r};
         begin(&f);
         assert_int_equal(runtime_start(&f.loop, endpoint_of(&f), &watching, &w, &r, NULL), 0);
-        for (int i = 0; i < 15000 && r != NULL; i++) {
+        for (int i = 0; i < 40000 && r != NULL; i++) {
             loop_turn(&f.loop, false);
             uv_sleep(1);
         }
@@ -540,7 +540,7 @@ static void an_allocation_that_fails_only_delays_the_watching(UNUSED void **stat
         if (runtime_start(&f.loop, endpoint_of(&f), &watching, &w, &r, NULL) == 0)
             turn_while(&f, &w.listed);
         whole = mem_fail_at(0) < n;
-        for (int i = 0; i < 5000 && r != NULL && (w.told[0] == 0 || w.told[1] == 0); i++) {
+        for (int i = 0; i < 40000 && r != NULL && (w.told[0] == 0 || w.told[1] == 0); i++) {
             loop_turn(&f.loop, false);
             uv_sleep(1);
         }

@@ -36,7 +36,7 @@ static void must_work(struct world *w)
     if (x.err < 0)
         fail_msg("%s", x.diag.text);
     assert_int_equal(stream_write(x.stream, &hello, 1), 0);
-    for (int i = 0; i < 5000 && buf_len(&x.got) < hello.len; i++) {
+    for (int i = 0; i < 30000 && buf_len(&x.got) < hello.len; i++) {
         loop_turn(&w->loop, false);
         uv_sleep(1);
     }

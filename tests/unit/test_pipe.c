@@ -78,7 +78,7 @@ static void listen_there(struct fixture *f)
 #define TURN_UNTIL(f, condition)                                                                   \
     do {                                                                                           \
         bool met_ = false;                                                                         \
-        for (int i_ = 0; i_ < 5000 && !met_; i_++) {                                               \
+        for (int i_ = 0; i_ < 30000 && !met_; i_++) {                                              \
             loop_turn(&(f)->loop, false);                                                          \
             met_ = (condition);                                                                    \
             if (!met_)                                                                             \

@@ -98,7 +98,7 @@ static void one_that_hangs_is_killed_with_its_children(void **state)
     int code = -1;
     struct diag d = {0};
     uint64_t start = clock_mono_ns();
-    assert_int_equal(run("trap '' TERM; sleep 61 & echo $!; wait", "", 300, NULL, &out, &code, &d),
+    assert_int_equal(run("trap '' TERM; sleep 61 & echo $!; wait", "", 1500, NULL, &out, &code, &d),
                      ERR_TIMEOUT);
     assert_true(clock_mono_ns() - start < 20 * NS_PER_S);
     assert_non_null(strstr(d.text, "killed"));
@@ -107,7 +107,7 @@ static void one_that_hangs_is_killed_with_its_children(void **state)
     line[strcspn(line, "\n")] = '\0';
     assert_int_equal(str_to_u64(line, INT32_MAX, &pid), 0);
     mem_free(line);
-    for (int i = 0; i < 100 && !has_ended(pid); i++)
+    for (int i = 0; i < 3000 && !has_ended(pid); i++)
         usleep(10 * 1000);
     assert_true(has_ended(pid));
 }
@@ -129,9 +129,9 @@ static void a_child_that_stays_is_not_waited_for(void **state)
     struct buf out;
     int code = -1;
     uint64_t start = clock_mono_ns();
-    assert_int_equal(run("sleep 5 & exit 3", "", 5000, NULL, &out, &code, NULL), 0);
+    assert_int_equal(run("sleep 12 & exit 3", "", 12000, NULL, &out, &code, NULL), 0);
     assert_int_equal(code, 3);
-    assert_true(clock_mono_ns() - start < 4 * NS_PER_S);
+    assert_true(clock_mono_ns() - start < 10 * NS_PER_S);
     buf_release(&out);
 }
 
@@ -163,15 +163,15 @@ static void a_run_that_was_left_behind_is_waited_for(void **state)
     assert_int_equal(str_format(started, sizeof(started), "%s/started", dir), 0);
     pid_t pid = fork();
     if (pid == 0) {
-        (void)run(script, "", 5000, lock, &out, &code, NULL);
+        (void)run(script, "", 30000, lock, &out, &code, NULL);
         _exit(0);
     }
-    for (int i = 0; i < 500 && access(started, F_OK) < 0; i++)
+    for (int i = 0; i < 3000 && access(started, F_OK) < 0; i++)
         usleep(10 * 1000);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     assert_int_equal(str_format(script, sizeof(script), "cat %s/done", dir), 0);
-    assert_int_equal(run(script, "", 5000, lock, &out, &code, NULL), 0);
+    assert_int_equal(run(script, "", 30000, lock, &out, &code, NULL), 0);
     assert_string_equal(buf_cstr(&out), "done\n");
     buf_release(&out);
     temp_dir_remove(dir);

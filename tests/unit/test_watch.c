@@ -209,7 +209,7 @@ static void listed(void)
 /* Until the count is reached; questions are answered meanwhile. */
 static void wait_for(const unsigned *count, unsigned value)
 {
-    uint64_t until = clock_mono_ns() + 5 * NS_PER_S;
+    uint64_t until = clock_mono_ns() + 30 * NS_PER_S;
     while (*count < value && clock_mono_ns() < until) {
         uv_run(&world.loop.uv, UV_RUN_NOWAIT);
         if (fake.ask_count > 0 && !fake.silent)

@@ -8,10 +8,10 @@
 #include "tls/context.h"
 #include "tls/keys.h"
 
-/* Turns until *flag or 5 s have passed. */
+/* Turns until *flag or 30 s have passed. */
 static inline bool turn_until(struct loop *loop, const bool *flag)
 {
-    uint64_t deadline = clock_mono_ns() + 5 * NS_PER_S;
+    uint64_t deadline = clock_mono_ns() + 30 * NS_PER_S;
     while (!*flag && clock_mono_ns() < deadline) {
         loop_turn(loop, false);
         if (!*flag)
