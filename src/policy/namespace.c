@@ -193,6 +193,22 @@ int namespace_name_of_pid(int pid, char *ret, size_t size, struct diag *d)
     return 0;
 }
 
+/* ---- Children that tell a few bytes ---- */
+
+/* What it has told by its end. The end of the pipe isn't waited for: children of other threads, begun at this moment, may hold it open for
+ * as long as they live. */
+static ssize_t told(pid_t child, int from, void *ret, size_t size)
+{
+    unseen_wait(child);
+    return read(from, ret, size); /* doesn't block */
+}
+
+static void close_both(const int fds[2])
+{
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
 /* ---- Whether it is the host's ---- */
 
 NORETURN static void tell_inode(int netns_fd, int out)
@@ -210,16 +226,13 @@ static bool inode_inside(int netns_fd, ino_t *ret)
 {
     int fds[2];
 
-    if (pipe2(fds, O_CLOEXEC) < 0)
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
         return false;
     pid_t pid = unseen_fork(0);
     if (pid == 0)
         tell_inode(netns_fd, fds[1]);
-    (void)close(fds[1]);
-    ssize_t n = pid > 0 ? read(fds[0], ret, sizeof(*ret)) : -1;
-    (void)close(fds[0]);
-    if (pid > 0)
-        unseen_wait(pid);
+    ssize_t n = pid > 0 ? told(pid, fds[0], ret, sizeof(*ret)) : -1;
+    close_both(fds);
     return n == (ssize_t)sizeof(*ret);
 }
 
@@ -334,20 +347,17 @@ int namespace_socket(int netns_fd, int domain, int type, int protocol, int *ret_
     struct made made = {.fd = -1, .code = EIO};
     int fds[2];
 
-    if (pipe2(fds, O_CLOEXEC) < 0)
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
         return diag_set(d, err_from_errno(errno), errno, "Failed to make a pipe: %s",
                         strerror(errno));
     pid_t pid = unseen_fork(CLONE_FILES);
     if (pid == 0)
         make_socket(netns_fd, what, fds[1]);
-    if (pid > 0)
-        unseen_wait(pid);
-    (void)close(fds[1]);
     if (pid < 0)
         made.code = -pid;
-    else if (read(fds[0], &made, sizeof(made)) != (ssize_t)sizeof(made))
+    else if (told(pid, fds[0], &made, sizeof(made)) != (ssize_t)sizeof(made))
         made = (struct made){.fd = -1, .code = EIO};
-    (void)close(fds[0]);
+    close_both(fds);
     if (made.code == EPERM)
         return diag_set(
             d, ERR_PERM, EPERM,

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -130,6 +131,7 @@ struct running {
     struct nft_process *p;
     pid_t pid;
     struct pollfd fds[3]; /* output, errors, report */
+    int pidfd;            /* -1: the kernel has none (before 5.3) */
     size_t errors_len;
     uint64_t deadline_ns;
     bool told;
@@ -199,20 +201,33 @@ static int left_ms(const struct running *r)
     return now >= r->deadline_ns ? 0 : (int)((r->deadline_ns - now) / NS_PER_MS) + 1;
 }
 
-/* Until the report has come and what was written before it is read. Not until the other ends are closed: another thread's
- * child may have them. */
+/* Something to read, or the end of the child without a word. False: neither in time, or that end. */
+static bool wait_for_more(struct running *r)
+{
+    struct pollfd all[] = {r->fds[0], r->fds[1], r->fds[2], {.fd = r->pidfd, .events = POLLIN}};
+    int n;
+
+    do
+        n = poll(all, ARRAY_LEN(all), r->told ? 0 : left_ms(r));
+    while (n < 0 && errno == EINTR);
+    bool some = false;
+    for (size_t i = 0; i < ARRAY_LEN(r->fds); i++) {
+        r->fds[i].revents = n > 0 ? all[i].revents : 0;
+        some |= r->fds[i].revents != 0;
+    }
+    return some;
+}
+
+/* Until the report has come and what was written before it is read, or there is none to tell it any more. Not until the other ends
+ * are closed: another thread's child may have them. */
 static void listen_to(struct running *r)
 {
-    while (r->fds[0].fd >= 0 || r->fds[1].fd >= 0 || r->fds[2].fd >= 0) {
-        int n = poll(r->fds, ARRAY_LEN(r->fds), r->told ? 0 : left_ms(r));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
+    r->pidfd = (int)syscall(SYS_pidfd_open, r->pid, 0U);
+    while ((r->fds[0].fd >= 0 || r->fds[1].fd >= 0 || r->fds[2].fd >= 0) && wait_for_more(r))
         for (size_t i = 0; i < ARRAY_LEN(r->fds); i++)
             if (r->fds[i].fd >= 0 && r->fds[i].revents != 0)
                 take(r, i);
-    }
+    fd_closep(&r->pidfd);
     if (!r->told)
         (void)kill(r->pid, SIGKILL); /* and nft with it */
     unseen_wait(r->pid);
@@ -296,7 +311,7 @@ static int explain_end(struct running *r, struct diag *d)
 static int explain(struct running *r, const char *path, struct diag *d)
 {
     if (!r->told)
-        return diag_set(d, ERR_TIMEOUT, 0, "nft was not heard of again, and was killed");
+        return diag_set(d, ERR_TIMEOUT, 0, "nft was not heard of again: it was killed");
     if (r->report.stage == ENDED)
         return explain_end(r, d);
     if (r->report.stage == NOT_STARTED)
