@@ -74,6 +74,12 @@ int policy_change_show(const struct cli *cli, const struct policy_change *change
     return status;
 }
 
+static void tell_waiting(void *arg, const char *text)
+{
+    const struct cli *cli = arg;
+    cli_note(cli, "%s", text);
+}
+
 int policy_change_run(const struct cli *cli, const struct policy_change *change, struct endpoint *e,
                       const struct l4_policies *policies)
 {
@@ -81,6 +87,7 @@ int policy_change_run(const struct cli *cli, const struct policy_change *change,
     struct diag d = {0};
     endpoint_change_init(&c);
     c.dry_run = cli_flag(cli, "dry-run");
+    c.waiting = (struct endpoint_waiting){tell_waiting, (void *)(uintptr_t)cli}; /* read alone */
     int status = change->make(e, policies, &c, &d) < 0
                      ? cli_fail(cli, &d)
                      : policy_change_show(cli, change, endpoint_name(e), &c);

@@ -34,9 +34,17 @@ void endpoint_close(struct endpoint *e); /* NULL does nothing */
 void endpoint_closep(struct endpoint **e);
 const char *endpoint_name(const struct endpoint *e);
 
+/* Told once, from within a change, when another writer of the endpoint has kept it waiting for this long: for a person who looks at it. */
+#define ENDPOINT_PATIENCE_MS 2000
+struct endpoint_waiting {
+    void (*tell)(void *arg, const char *text); /* NULL: nobody wants to know */
+    void *arg;
+};
+
 /* How a change is made, and what became of it. */
 struct endpoint_change {
-    bool dry_run; /* in: nothing is changed; `sent` is what would be sent */
+    bool dry_run;                    /* in: nothing is changed; `sent` is what would be sent */
+    struct endpoint_waiting waiting; /* in */
     struct buf
         sent; /* out: Linux: the commands for `nft -f -`; Windows: the settings of HcnModifyEndpoint, one per line.
                       * Empty: nothing need be changed */

@@ -306,7 +306,8 @@ static int change(const struct endpoint *e, want_fn *want, const struct l4_polic
     buf_clear(&c->notes);
     endpoint_state_init(&s);
     l4_policies_init(&wanted);
-    int err = c->dry_run ? 0 : endpoint_lock(e->netns_fd, ENDPOINT_TIMEOUT_MS, &lock, d);
+    int err =
+        c->dry_run ? 0 : endpoint_lock(e->netns_fd, ENDPOINT_TIMEOUT_MS, &c->waiting, &lock, d);
     if (err == 0)
         err = endpoint_state_read_block(&s, e->netns_fd, d);
     if (err == 0)
@@ -364,7 +365,7 @@ int endpoint_block(struct endpoint *e, struct diag *d)
     CLEANUP(buf_release) struct buf document;
 
     buf_init(&document, BLOCK_MAX);
-    int err = endpoint_lock(e->netns_fd, ENDPOINT_TIMEOUT_MS, &lock, d);
+    int err = endpoint_lock(e->netns_fd, ENDPOINT_TIMEOUT_MS, NULL, &lock, d);
     if (err == 0)
         err = nft_rules_block(&document, d);
     return err < 0 ? err : nft_run(e->netns_fd, lock, buf_slice(&document), d);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include "policy/lock_holder.h"
 
 #define SYSTEM_DIRECTORY "/run/stile-policy"
 #define FILE_NAME        "policy.lock"
@@ -85,24 +86,55 @@ static int open_file(int *ret_fd, struct diag *d)
                              : open_of_user(ret_fd, d);
 }
 
-/* A lock of the open file, not of the process: threads exclude each other, and a child that has a copy keeps it. */
-static int take(int fd, off_t place, uint64_t timeout_ms)
+static void tell_waiting(int fd, off_t place, const struct endpoint_waiting *waiting)
+{
+    char holder[LOCK_HOLDER_SIZE], text[LOCK_HOLDER_SIZE + 96];
+
+    if (waiting == NULL || waiting->tell == NULL)
+        return;
+    lock_holder_name(fd, place, holder);
+    (void)str_format(text, sizeof(text),
+                     "Waiting for %s, which is changing the policies of this endpoint", holder);
+    waiting->tell(waiting->arg, text);
+}
+
+/* A lock of the open file, not of the process: threads exclude each other, and a child that has a copy keeps it. Asked for again
+ * and again, as waiting for it in the kernel can be ended only by a signal, and those are the program's. */
+static int take(int fd, off_t place, uint64_t timeout_ms, const struct endpoint_waiting *waiting)
 {
     static const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000 * 1000};
-    uint64_t deadline_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    uint64_t start_ns = clock_mono_ns(), now_ns = start_ns;
+    bool told = false;
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = place, .l_len = 1};
 
     while (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
         if (errno != EAGAIN && errno != EACCES && errno != EINTR)
             return -errno;
-        if (clock_mono_ns() >= deadline_ns)
+        if (now_ns - start_ns >= timeout_ms * NS_PER_MS)
             return -EBUSY;
+        if (!told && now_ns - start_ns >= ENDPOINT_PATIENCE_MS * NS_PER_MS) {
+            tell_waiting(fd, place, waiting);
+            told = true;
+        }
         (void)nanosleep(&pause, NULL);
+        now_ns = clock_mono_ns();
     }
     return 0;
 }
 
-int endpoint_lock(int netns_fd, uint64_t timeout_ms, int *ret_fd, struct diag *d)
+static int busy(int fd, off_t place, uint64_t timeout_ms, struct diag *d)
+{
+    char holder[LOCK_HOLDER_SIZE];
+
+    lock_holder_name(fd, place, holder);
+    return diag_set(d, ERR_BUSY, 0,
+                    "The policies of this endpoint are being changed by %s, for %llu s already: "
+                    "see what it is doing, or try again",
+                    holder, (unsigned long long)(timeout_ms / 1000));
+}
+
+int endpoint_lock(int netns_fd, uint64_t timeout_ms, const struct endpoint_waiting *waiting,
+                  int *ret_fd, struct diag *d)
 {
     CLEANUP(fd_closep) int fd = -1;
     struct stat st;
@@ -113,12 +145,9 @@ int endpoint_lock(int netns_fd, uint64_t timeout_ms, int *ret_fd, struct diag *d
     int err = open_file(&fd, d);
     if (err < 0)
         return err;
-    int code = take(fd, (off_t)st.st_ino, timeout_ms);
+    int code = take(fd, (off_t)st.st_ino, timeout_ms, waiting);
     if (code == -EBUSY)
-        return diag_set(d, ERR_BUSY, 0,
-                        "Another program has been changing the policies of this endpoint for %llu "
-                        "s: try again",
-                        (unsigned long long)(timeout_ms / 1000));
+        return busy(fd, (off_t)st.st_ino, timeout_ms, d);
     if (code < 0)
         return diag_set(d, err_from_errno(-code), -code, "Failed to lock the endpoint: %s",
                         strerror(-code));

@@ -7,9 +7,11 @@
 #ifndef STILE_POLICY_ENDPOINT_LOCK_H
 #define STILE_POLICY_ENDPOINT_LOCK_H
 
-#include "base/err.h"
+#include "policy/endpoint.h"
 
-/* Blocks while another has it, at most timeout_ms: ERR_BUSY. ret_fd: held until it is closed. ERR_PERM: there is no place for it. */
-int endpoint_lock(int netns_fd, uint64_t timeout_ms, int *ret_fd, struct diag *d);
+/* Blocks while another has it, at most timeout_ms: ERR_BUSY, with who it is. waiting is told after ENDPOINT_PATIENCE_MS. ret_fd: held until
+ * it is closed. ERR_PERM: there is no place for it. */
+int endpoint_lock(int netns_fd, uint64_t timeout_ms, const struct endpoint_waiting *waiting,
+                  int *ret_fd, struct diag *d);
 
 #endif

@@ -505,11 +505,12 @@ static void a_lock_excludes_writers_of_the_same_endpoint_alone(void **state UNUS
     struct container other = container_new();
     int a = -1, b = -1, c = -1;
 
-    assert_int_equal(endpoint_lock(container.netns_fd, 100, &a, &d), 0);
-    assert_int_equal(endpoint_lock(container.netns_fd, 100, &b, &d), ERR_BUSY);
-    assert_int_equal(endpoint_lock(other.netns_fd, 100, &c, &d), 0);
+    assert_int_equal(endpoint_lock(container.netns_fd, 100, NULL, &a, &d), 0);
+    assert_int_equal(endpoint_lock(container.netns_fd, 100, NULL, &b, &d), ERR_BUSY);
+    assert_non_null(strstr(d.text, "another thread of this program"));
+    assert_int_equal(endpoint_lock(other.netns_fd, 100, NULL, &c, &d), 0);
     (void)close(a);
-    assert_int_equal(endpoint_lock(container.netns_fd, 100, &b, &d), 0);
+    assert_int_equal(endpoint_lock(container.netns_fd, 100, NULL, &b, &d), 0);
     (void)close(b);
     (void)close(c);
     container_end(&other);
@@ -519,20 +520,20 @@ static void a_lock_that_others_could_hold_is_refused(void **state UNUSED)
 {
     int fd = -1;
 
-    assert_int_equal(endpoint_lock(container.netns_fd, 100, &fd, &d), 0);
+    assert_int_equal(endpoint_lock(container.netns_fd, 100, NULL, &fd, &d), 0);
     (void)close(fd);
     assert_int_equal(chmod("/run/stile-policy", 0777), 0);
-    assert_int_equal(endpoint_lock(container.netns_fd, 100, &fd, &d), ERR_PERM);
+    assert_int_equal(endpoint_lock(container.netns_fd, 100, NULL, &fd, &d), ERR_PERM);
     assert_int_equal(chmod("/run/stile-policy", 0755), 0);
     assert_int_equal(chmod("/run/stile-policy/policy.lock", 0666), 0);
-    assert_int_equal(endpoint_lock(container.netns_fd, 100, &fd, &d), ERR_PERM);
+    assert_int_equal(endpoint_lock(container.netns_fd, 100, NULL, &fd, &d), ERR_PERM);
     assert_int_equal(unlink("/run/stile-policy/policy.lock"), 0);
     assert_int_equal(symlink("/run/other", "/run/stile-policy/policy.lock"), 0);
-    assert_true(endpoint_lock(container.netns_fd, 100, &fd, &d) < 0);
+    assert_true(endpoint_lock(container.netns_fd, 100, NULL, &fd, &d) < 0);
     assert_int_equal(access("/run/other", F_OK), -1);
     assert_int_equal(unlink("/run/stile-policy/policy.lock"), 0);
     assert_int_equal(mkfifo("/run/stile-policy/policy.lock", 0600), 0);
-    assert_int_equal(endpoint_lock(container.netns_fd, 100, &fd, &d), ERR_PERM);
+    assert_int_equal(endpoint_lock(container.netns_fd, 100, NULL, &fd, &d), ERR_PERM);
     assert_int_equal(unlink("/run/stile-policy/policy.lock"), 0);
 }
 
@@ -545,7 +546,8 @@ static void a_killed_writer_holds_the_lock_until_its_nft_has_ended(void **state 
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
     pid_t pid = fork();
     if (pid == 0) {
-        if (endpoint_lock(container.netns_fd, 100, &fd, &d) < 0 || write(ready[1], "", 1) != 1)
+        if (endpoint_lock(container.netns_fd, 100, NULL, &fd, &d) < 0 ||
+            write(ready[1], "", 1) != 1)
             _exit(1);
         _exit(nft_run(container.netns_fd, fd, SLICE_LIT("x"), &d) < 0);
     }
@@ -553,9 +555,9 @@ static void a_killed_writer_holds_the_lock_until_its_nft_has_ended(void **state 
     assert_true(wait_for_file(LATE_BEGAN));
     (void)kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
-    assert_int_equal(endpoint_lock(container.netns_fd, 50, &fd, &d), ERR_BUSY);
+    assert_int_equal(endpoint_lock(container.netns_fd, 50, NULL, &fd, &d), ERR_BUSY);
     assert_int_equal(mkdir(LATE_MAY_END, 0755), 0);
-    assert_int_equal(endpoint_lock(container.netns_fd, 30000, &fd, &d), 0);
+    assert_int_equal(endpoint_lock(container.netns_fd, 30000, NULL, &fd, &d), 0);
     (void)close(fd);
     (void)close(ready[0]);
     (void)close(ready[1]);

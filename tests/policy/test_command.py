@@ -2,11 +2,13 @@
 """`stile policy`, and hcnproxyctl, as a person types them: what they print, take, refuse and leave behind, in network namespaces that
 the test makes."""
 
+import fcntl
 import json
 import os
 import re
 import secrets
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -216,6 +218,21 @@ def several_writers_lose_nothing(world):
     expect([w.wait() for w in writers] == [0] * 6, [w.stdout.read() for w in writers])
     ports = {p["Settings"]["OutboundProxyPort"] for p in world.policies(blue)}
     expect(ports == {str(80 + n) for n in range(6)}, ports)
+
+
+def who_is_waited_for_is_said(world):
+    """A lock of the open file on the namespace's byte, as writers take it; given back after a while."""
+    blue = world.namespace("blue")
+    world.good("add", blue, "--outbound-port", "80", "--uid", "9")
+    with open("/run/stile-policy/policy.lock", "r+b") as lock:
+        place = os.stat(f"/run/netns/{blue}").st_ino
+        fcntl.fcntl(lock, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0))  # F_OFD_SETLK
+        waiting = subprocess.Popen([STILE, "policy", "clear", blue], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        told = waiting.stderr.readline()
+        held = waiting.poll() is None
+    _, rest = waiting.communicate(timeout=20)
+    expect(f"Waiting for process {os.getpid()} (python3)" in told and held, told)
+    expect(waiting.returncode == 0 and rest == "" and world.policies(blue) == [], rest)
 
 
 def keys_in_man(words):
@@ -618,7 +635,7 @@ if __name__ == "__main__":
         help_tells_of_all_commands, policy_alone_and_its_help_show_the_commands, command_lines_that_make_no_sense_are_refused_with_2,
         names_that_are_none_are_refused, endpoints_that_are_not_there_are_named, the_hosts_own_network_is_refused_without_host,
         a_process_is_an_endpoint_until_it_ends, lookup_says_where_it_looked, watch_says_once_what_it_waits_for, every_option_becomes_what_it_says,
-        list_tells_people_everything, a_cgroup_must_be_there, a_block_is_told, several_writers_lose_nothing,
+        list_tells_people_everything, a_cgroup_must_be_there, a_block_is_told, several_writers_lose_nothing, who_is_waited_for_is_said,
         json_has_what_the_man_page_says, output_that_cant_be_written_is_a_failure, port_alone_sets_both_directions, add_says_what_is_new_and_what_was_there,
         what_list_prints_apply_reads, apply_touches_nothing_that_is_right, dry_run_prints_what_would_be_sent_and_sends_nothing,
         what_dry_run_prints_is_the_change, remove_takes_one_by_what_it_has,
