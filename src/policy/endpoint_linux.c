@@ -298,7 +298,7 @@ static int keep_block(const struct endpoint *e, int lock, const struct endpoint_
 static int change(const struct endpoint *e, want_fn *want, const struct l4_policies *given,
                   struct endpoint_change *c, struct diag *d)
 {
-    CLEANUP(fd_closep) int lock = -1;
+    CLEANUP(endpoint_unlock) int lock = -1;
     CLEANUP(endpoint_state_release) struct endpoint_state s;
     CLEANUP(l4_policies_release) struct l4_policies wanted;
 
@@ -361,7 +361,7 @@ int endpoint_list(struct endpoint *e, struct l4_policies *ret, struct diag *d)
 
 int endpoint_block(struct endpoint *e, struct diag *d)
 {
-    CLEANUP(fd_closep) int lock = -1;
+    CLEANUP(endpoint_unlock) int lock = -1;
     CLEANUP(buf_release) struct buf document;
 
     buf_init(&document, BLOCK_MAX);

@@ -154,3 +154,12 @@ int endpoint_lock(int netns_fd, uint64_t timeout_ms, const struct endpoint_waiti
     *ret_fd = fd_steal(&fd);
     return 0;
 }
+
+void endpoint_unlock(int *fd)
+{
+    struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+    if (*fd >= 0)
+        (void)fcntl(*fd, F_OFD_SETLK, &all);
+    fd_closep(fd);
+}

@@ -1,6 +1,7 @@
 /* libstile-policy on networks that are really there: what a change leaves, each allocation failing in turn, many threads. */
 #include <jansson.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/mem.h"
 #include "policy_network.h"
@@ -388,6 +389,74 @@ static void threads_change_endpoints_of_their_own_at_once(void **state UNUSED)
     }
 }
 
+/* Children of another thread, begun at any moment: each has a copy of whatever is open then, and keeps it. */
+struct forker {
+    pthread_t thread;
+    atomic_bool done;
+    int ends[2]; /* of a pipe: they live until nobody can write */
+    size_t count;
+    pid_t pids[200];
+};
+
+static void *fork_on(void *arg)
+{
+    struct forker *f = arg;
+    char byte;
+
+    while (!atomic_load(&f->done) && f->count < ARRAY_LEN(f->pids)) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            (void)close(f->ends[1]);
+            (void)!read(f->ends[0], &byte, 1);
+            _exit(0);
+        }
+        f->pids[f->count++] = pid;
+        (void)usleep(1000);
+    }
+    return NULL;
+}
+
+static void begin_forking(struct forker *f)
+{
+    *f = (struct forker){.count = 0};
+    assert_int_equal(pipe2(f->ends, O_CLOEXEC), 0);
+    assert_int_equal(pthread_create(&f->thread, NULL, fork_on, f), 0);
+}
+
+static void stop_forking(struct forker *f)
+{
+    atomic_store(&f->done, true);
+    (void)pthread_join(f->thread, NULL);
+}
+
+static void end_children(struct forker *f)
+{
+    (void)close(f->ends[1]);
+    for (size_t i = 0; i < f->count; i++)
+        (void)waitpid(f->pids[i], NULL, 0);
+    (void)close(f->ends[0]);
+}
+
+static void what_another_thread_forks_does_not_keep_the_endpoint(void **state UNUSED)
+{
+    struct stile_policies *p = list_of("8000");
+    struct stile_endpoint *e = opened(&container);
+    struct stile_policy_error error = {0};
+    struct forker f;
+
+    begin_forking(&f);
+    int r = stile_endpoint_apply(e, p, 0, NULL, &error);
+    stop_forking(&f);
+    if (r == 0)
+        r = stile_endpoint_clear(e, 0, NULL, &error);
+    end_children(&f);
+    if (r < 0)
+        fail_msg("%s", error.text);
+    assert_true(f.count > 0);
+    stile_endpoint_close(e);
+    stile_policies_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +468,7 @@ int main(void)
         cmocka_unit_test(the_program_keeps_its_signals_and_namespaces),
         cmocka_unit_test(lack_of_memory_is_an_error_and_changes_nothing),
         cmocka_unit_test(threads_change_endpoints_of_their_own_at_once),
+        cmocka_unit_test(what_another_thread_forks_does_not_keep_the_endpoint),
     };
 
     network_enter();

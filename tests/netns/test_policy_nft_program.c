@@ -516,6 +516,26 @@ static void a_lock_excludes_writers_of_the_same_endpoint_alone(void **state UNUS
     container_end(&other);
 }
 
+/* As another thread of a program may do at any time: with every descriptor, and without becoming another program. */
+static void a_child_that_has_a_copy_of_the_lock_does_not_keep_it(void **state UNUSED)
+{
+    int fd = -1, again = -1;
+
+    assert_int_equal(endpoint_lock(container.netns_fd, 100, NULL, &fd, &d), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)pause();
+        _exit(0);
+    }
+    endpoint_unlock(&fd);
+    assert_int_equal(fd, -1);
+    int err = endpoint_lock(container.netns_fd, 100, NULL, &again, &d);
+    (void)kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(err, 0);
+    endpoint_unlock(&again);
+}
+
 static void a_lock_that_others_could_hold_is_refused(void **state UNUSED)
 {
     int fd = -1;
@@ -584,6 +604,7 @@ int main(int argc UNUSED, char **argv, char **environment)
         cmocka_unit_test(each_failure_has_its_words),
         cmocka_unit_test(what_keeps_its_output_open_is_not_waited_for),
         cmocka_unit_test(a_lock_excludes_writers_of_the_same_endpoint_alone),
+        cmocka_unit_test(a_child_that_has_a_copy_of_the_lock_does_not_keep_it),
         cmocka_unit_test(a_lock_that_others_could_hold_is_refused),
         cmocka_unit_test(a_killed_writer_holds_the_lock_until_its_nft_has_ended),
     };
