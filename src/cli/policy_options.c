@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "cli/policy_file.h"
+#include "cli/policy_problems.h"
 #include "policy/l4_check.h"
 #include "policy/l4_options.h"
 
@@ -116,9 +117,8 @@ static int gather(const struct cli *cli, struct l4_policies *list)
     bool given = false;
     if (policy_options_read(cli, &given, &one, &d) < 0)
         return cli_usage(cli, "%s", d.text);
-    if (path != NULL && policy_file_read(path, list, &d) < 0)
-        return cli_fail(cli, &d);
-    return given ? policy_options_join(cli, &one, list) : CLI_OK;
+    int status = path != NULL ? policy_file_read(cli, path, list) : CLI_OK;
+    return status == CLI_OK && given ? policy_options_join(cli, &one, list) : status;
 }
 
 int policy_options_gather(const struct cli *cli, struct l4_policies *ret)
@@ -197,18 +197,9 @@ bool policy_options_match(const struct cli *cli, const struct l4_policy *wanted,
     return true;
 }
 
-struct noting {
-    const struct cli *cli;
-};
-
-static void note(void *arg, size_t policy, const char *text)
-{
-    const struct noting *n = arg;
-    cli_note(n->cli, "warning: policy %zu: %s", policy + 1, text);
-}
-
 void policy_options_note(const struct cli *cli, const struct l4_policies *l)
 {
-    struct noting n = {.cli = cli};
-    (void)l4_check_warnings(l, l4_system_here(), note, &n);
+    struct policy_problems warnings = {.cli = cli, .warnings = true};
+    (void)l4_check_warnings(l, l4_system_here(), policy_problems_tell, &warnings);
+    (void)policy_problems_more(&warnings);
 }

@@ -70,13 +70,10 @@ static int check(const struct cli *cli, struct endpoint *e, const struct l4_poli
 static int run_reconcile(struct cli *cli)
 {
     struct l4_policies file;
-    struct diag d = {0};
     const char *path = cli_text(cli, "file");
-    int status = CLI_OK;
     l4_policies_init(&file);
-    if (path != NULL && policy_file_read(path, &file, &d) < 0) {
-        status = cli_fail(cli, &d);
-    } else {
+    int status = path != NULL ? policy_file_read(cli, path, &file) : CLI_OK;
+    if (status == CLI_OK) {
         const struct l4_policies *wanted = path != NULL ? &file : NULL;
         CLEANUP(endpoint_closep) struct endpoint *e = policy_endpoint_open(cli, &status);
         if (e != NULL)

@@ -66,12 +66,9 @@ static int remove_matching(const struct cli *cli, struct endpoint *e,
 static int remove_listed(const struct cli *cli, const char *path)
 {
     struct l4_policies those;
-    struct diag d = {0};
-    int status = CLI_OK;
     l4_policies_init(&those);
-    if (policy_file_read(path, &those, &d) < 0) {
-        status = cli_fail(cli, &d);
-    } else {
+    int status = policy_file_read(cli, path, &those);
+    if (status == CLI_OK) {
         CLEANUP(endpoint_closep) struct endpoint *e = policy_endpoint_open(cli, &status);
         if (e != NULL)
             status = policy_change_run(cli, &change, e, &those);

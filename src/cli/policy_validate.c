@@ -6,13 +6,13 @@
 #include "cli/output.h"
 #include "cli/policy_file.h"
 #include "cli/policy_options.h"
+#include "cli/policy_problems.h"
 #include "policy/l4_check.h"
 
 struct validation {
     const struct cli *cli;
-    const char *system;          /* that is being looked at */
     json_t *problems, *warnings; /* owned; for --json */
-    size_t count;                /* of problems */
+    size_t count, more;          /* of problems; of all that were too many to be told */
 };
 
 static const char *system_name(enum l4_system system)
@@ -20,34 +20,36 @@ static const char *system_name(enum l4_system system)
     return system == L4_WINDOWS ? "windows" : "linux";
 }
 
-static void on_problem(void *arg, size_t policy, const char *text)
+/* l4_check's findings, but those of policies that couldn't be read: of these all is said. */
+struct check {
+    const struct l4_policies *list;
+    struct policy_problems findings;
+};
+
+static void on_finding(void *arg, size_t policy, const char *text)
 {
-    struct validation *v = arg;
-    v->count++;
-    if (v->cli->json)
-        (void)json_array_append_new(v->problems,
-                                    json_pack("{s:I, s:s, s:s}", "policy", (json_int_t)policy + 1,
-                                              "system", v->system, "text", text));
-    else
-        cli_note(v->cli, "%s: policy %zu: %s", v->system, policy + 1, text);
+    struct check *c = arg;
+    if (c->list->items[policy].protocols != 0)
+        policy_problems_tell(&c->findings, policy, text);
 }
 
-static void on_warning(void *arg, size_t policy, const char *text)
+static size_t check_with(struct validation *v, const struct l4_policies *l, enum l4_system system,
+                         bool warnings)
 {
-    struct validation *v = arg;
-    if (v->cli->json)
-        (void)json_array_append_new(v->warnings,
-                                    json_pack("{s:I, s:s, s:s}", "policy", (json_int_t)policy + 1,
-                                              "system", v->system, "text", text));
-    else
-        cli_note(v->cli, "%s: warning: policy %zu: %s", v->system, policy + 1, text);
+    struct check c = {.list = l,
+                      .findings = {.cli = v->cli,
+                                   .system = system_name(system),
+                                   .warnings = warnings,
+                                   .list = warnings ? v->warnings : v->problems}};
+    (void)(warnings ? l4_check_warnings : l4_check_all)(l, system, on_finding, &c);
+    v->more += policy_problems_more(&c.findings);
+    return c.findings.count;
 }
 
 static void check(struct validation *v, const struct l4_policies *l, enum l4_system system)
 {
-    v->system = system_name(system);
-    (void)l4_check_all(l, system, on_problem, v);
-    (void)l4_check_warnings(l, system, on_warning, v);
+    v->count += check_with(v, l, system, false);
+    (void)check_with(v, l, system, true);
 }
 
 /* A loop guard that is a SID alone counts on Windows only: such policies are written for it. */
@@ -87,9 +89,10 @@ static int show(struct validation *v, const struct l4_policies *l)
 {
     int status = v->count > 0 ? CLI_FAILED : CLI_OK;
     if (v->cli->json) {
-        int shown = output_json(v->cli, json_pack("{s:b, s:I, s:O, s:O}", "ok", v->count == 0,
-                                                  "policies", (json_int_t)l->count, "problems",
-                                                  v->problems, "warnings", v->warnings));
+        int shown =
+            output_json(v->cli, json_pack("{s:b, s:I, s:O, s:O, s:I}", "ok", v->count == 0,
+                                          "policies", (json_int_t)l->count, "problems", v->problems,
+                                          "warnings", v->warnings, "more", (json_int_t)v->more));
         return status != CLI_OK ? status : shown;
     }
     if (status == CLI_OK)
@@ -97,11 +100,15 @@ static int show(struct validation *v, const struct l4_policies *l)
     return status;
 }
 
-/* What is no JSON, or none of policies, is a problem like any other. */
+/* What is no JSON is a problem like any other; what is none of policies is one of each policy. */
 static int read_file(struct validation *v, const char *path, struct l4_policies *l)
 {
+    struct policy_problems problems = {
+        .cli = v->cli, .file = policy_file_shown(path), .list = v->problems};
     struct diag d = {0};
-    int r = policy_file_read(path, l, &d);
+    int r = policy_file_read_all(path, l, policy_problems_tell, &problems, &d);
+    v->count += problems.count;
+    v->more += policy_problems_more(&problems);
     if (r == 0)
         return CLI_OK;
     if (!v->cli->json || (r != ERR_FORMAT && r != ERR_LIMIT && r != ERR_TOOBIG))
@@ -137,7 +144,11 @@ static int run_validate(struct cli *cli)
 {
     struct l4_policies l;
     l4_policies_init(&l);
-    struct validation v = {.cli = cli, .problems = json_array(), .warnings = json_array()};
+    struct validation v = {.cli = cli};
+    if (cli->json) {
+        v.problems = json_array();
+        v.warnings = json_array();
+    }
     int status = validate(&v, &l);
     json_decref(v.problems);
     json_decref(v.warnings);
@@ -161,9 +172,8 @@ const struct command command_policy_validate = {
     .group = "Container policies",
     .summary = "Say what is wrong with policies, without an endpoint",
     .description =
-        "All problems are said, each with its policy's number; but what can't be read ends it. "
-        "Warnings are of what works\n"
-        "but is perhaps not meant.\n"
+        "All problems are said, each with its policy's number. Warnings are of what works but is "
+        "perhaps not meant.\n"
         "\n"
         "The exit status is 1 when there is a problem.\n"
         "\n"

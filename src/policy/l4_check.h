@@ -17,8 +17,7 @@ enum l4_system l4_system_here(void);
 /* All policies of one endpoint together. ERR_UNSUPPORTED (a limit of the system, by name), ERR_INVAL (makes no sense), with which
  * policy and what to do. */
 int l4_check(const struct l4_policies *l, enum l4_system system, struct diag *d);
-/* All problems, not the first alone, for `validate`. policy: its index in the list. Returns how many. */
-typedef void l4_problem_fn(void *arg, size_t policy, const char *text);
+/* All problems, not the first alone, for `validate`. Returns how many. */
 size_t l4_check_all(const struct l4_policies *l, enum l4_system system, l4_problem_fn *on_problem,
                     void *arg);
 /* What is allowed, and yet perhaps not meant: a guard that spares all of root's programs, exceptions of a direction that isn't

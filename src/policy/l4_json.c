@@ -13,15 +13,29 @@ static void decref(json_t **v)
     json_decref(*v);
 }
 
-/* Each object has a table of its members. A reader tells what is wrong with the value alone; the names on the way to it are put
- * before that on the way out: "Settings.InboundExceptions.PortExceptions: port 90001 …". */
+/* Each object has a table of its members. A reader of a value tells what is wrong with it alone; the names on the way to it are
+ * put before that: "Settings.InboundExceptions.PortExceptions: port 90001 …". What can't be read is told, and the rest read on. */
 
 enum kind { TEXT, LIST, OBJECT, NUMBER };
 
 struct member {
     const char *name;
     enum kind kind;
+    size_t at; /* where in what the object is read into */
     int (*read)(const json_t *value, void *into, struct diag *d);
+    const struct member *members; /* of an OBJECT, in place of `read` */
+};
+
+#define PATH_SIZE 64 /* "Settings.InboundExceptions." */
+
+/* One policy, and where what is wrong with it goes. */
+struct reading {
+    l4_problem_fn *tell;
+    void *arg;
+    size_t policy; /* its index */
+    char path[PATH_SIZE];
+    size_t problems;
+    int first_err;
 };
 
 static const char *const kind_texts[] = {
@@ -51,6 +65,21 @@ static bool is_kind(const json_t *v, enum kind kind)
     return false;
 }
 
+static void problem(struct reading *r, int err, const char *text)
+{
+    if (r->problems++ == 0)
+        r->first_err = err;
+    r->tell(r->arg, r->policy, text);
+}
+
+static void member_problem(struct reading *r, int err, const char *name, const char *text)
+{
+    char all[sizeof(((struct diag *)NULL)->text)];
+
+    (void)str_format(all, sizeof(all), "%s%s: %s", r->path, name, text);
+    problem(r, err, all);
+}
+
 static const struct member *find_member(const struct member *members, const char *name)
 {
     while (members->name != NULL && !str_eq(members->name, name))
@@ -58,53 +87,68 @@ static const struct member *find_member(const struct member *members, const char
     return members->name != NULL ? members : NULL;
 }
 
-static int refuse_member(const struct member *members, const char *name, struct diag *d)
+static void refuse_member(struct reading *r, const struct member *members, const char *name)
 {
+    char text[PATH_SIZE + sizeof("unknown member; it is spelled ")];
+
     for (; members->name != NULL; members++) {
-        if (str_eq_nocase(members->name, name))
-            return diag_set(d, ERR_FORMAT, 0, "%s: unknown member; it is spelled %s",
-                            shown(name).text, members->name);
+        if (str_eq_nocase(members->name, name)) {
+            (void)str_format(text, sizeof(text), "unknown member; it is spelled %s", members->name);
+            member_problem(r, ERR_FORMAT, shown(name).text, text);
+            return;
+        }
     }
-    return diag_set(
-        d, ERR_FORMAT, 0,
-        "%s: unknown member. Is it mistyped? stile-policy(1) lists those that there are",
-        shown(name).text);
+    member_problem(r, ERR_FORMAT, shown(name).text,
+                   "unknown member. Is it mistyped? stile-policy(1) lists those that there are");
 }
 
-static int read_member(const struct member *members, const char *name, const json_t *v, void *into,
-                       struct diag *d)
+static void read_object(struct reading *r, const json_t *v, const struct member *members,
+                        void *into);
+
+static void read_inner_object(struct reading *r, const json_t *v, const struct member *m,
+                              void *into)
+{
+    size_t len = strlen(r->path);
+
+    (void)str_format(r->path + len, sizeof(r->path) - len, "%s.", m->name);
+    read_object(r, v, m->members, into);
+    r->path[len] = '\0';
+}
+
+static void read_member(struct reading *r, const struct member *members, const char *name,
+                        const json_t *v, void *into)
 {
     const struct member *m = find_member(members, name);
+    struct diag d = {0};
 
-    if (m == NULL)
-        return refuse_member(members, name, d);
+    if (m == NULL) {
+        refuse_member(r, members, name);
+        return;
+    }
     if (json_is_null(v) || (is_text(v) && json_string_length(v) == 0))
-        return 0; /* as if it weren't there: some programs write all members */
+        return; /* as if it weren't there: some programs write all members */
+    void *at = (char *)into + m->at;
     if (!is_kind(v, m->kind))
-        return diag_set(d, ERR_FORMAT, 0, "%s: %s", m->name, kind_texts[m->kind]);
-    int r = m->read(v, into, d);
-    if (r < 0)
-        (void)diag_prefix(d, m->kind == OBJECT ? "%s." : "%s: ", m->name);
-    return r;
+        member_problem(r, ERR_FORMAT, m->name, kind_texts[m->kind]);
+    else if (m->kind == OBJECT)
+        read_inner_object(r, v, m, at);
+    else if (m->read(v, at, &d) < 0)
+        member_problem(r, d.err, m->name, d.text);
 }
 
-static int read_object(const json_t *v, const struct member *members, void *into, struct diag *d)
+static void read_object(struct reading *r, const json_t *v, const struct member *members,
+                        void *into)
 {
     /* jansson's iterators take the object as one that may be changed; this doesn't. */
     json_t *object = json_incref((json_t *)(uintptr_t)v);
     const char *name;
     json_t *value;
-    int r = 0;
 
-    json_object_foreach(object, name, value)
-    {
-        r = read_member(members, name, value, into, d);
-        if (r < 0)
-            break;
-    }
+    json_object_foreach(object, name, value) read_member(r, members, name, value, into);
     json_decref(object);
-    return r;
 }
+
+/* ---- Values ---- */
 
 static int read_port(const json_t *v, void *into, struct diag *d)
 {
@@ -174,101 +218,22 @@ static int read_address_exceptions(const json_t *list, void *into, struct diag *
     return 0;
 }
 
-static int read_direction_ports(const json_t *v, void *into, struct diag *d)
-{
-    struct l4_direction *direction = into;
-
-    return read_port_exceptions(v, &direction->port_exceptions, d);
-}
-
-static int read_direction_addresses(const json_t *v, void *into, struct diag *d)
-{
-    struct l4_direction *direction = into;
-
-    return read_address_exceptions(v, &direction->address_exceptions, d);
-}
-
-static const struct member exception_members[] = {
-    {"PortExceptions", LIST, read_direction_ports},
-    {"IpAddressExceptions", LIST, read_direction_addresses},
-    {0},
-};
-
 static int read_priority(const json_t *v, void *into, struct diag *d)
 {
-    struct l4_policy *p = into;
+    uint16_t *priority = into;
     json_int_t n = json_integer_value(v);
 
-    if (json_is_string(v) ? str_to_u16(json_string_value(v), &p->priority) < 0
+    if (json_is_string(v) ? str_to_u16(json_string_value(v), priority) < 0
                           : n < 0 || n > UINT16_MAX)
         return diag_set(d, ERR_FORMAT, 0, "%s", kind_texts[NUMBER]);
     if (json_is_integer(v))
-        p->priority = (uint16_t)n;
+        *priority = (uint16_t)n;
     return 0;
 }
 
 static int read_protocols(const json_t *v, void *into, struct diag *d)
 {
-    struct l4_policy *p = into;
-
-    return l4_protocols_parse(json_string_value(v), &p->protocols, d);
-}
-
-static int read_local_addresses(const json_t *v, void *into, struct diag *d)
-{
-    struct l4_policy *p = into;
-
-    return read_prefixes(v, &p->local_addresses, d);
-}
-
-static int read_remote_addresses(const json_t *v, void *into, struct diag *d)
-{
-    struct l4_policy *p = into;
-
-    return read_prefixes(v, &p->remote_addresses, d);
-}
-
-static int read_local_ports(const json_t *v, void *into, struct diag *d)
-{
-    struct l4_policy *p = into;
-
-    return read_ports(v, &p->local_ports, d);
-}
-
-static int read_remote_ports(const json_t *v, void *into, struct diag *d)
-{
-    struct l4_policy *p = into;
-
-    return read_ports(v, &p->remote_ports, d);
-}
-
-static const struct member filter_members[] = {
-    {"Protocols", TEXT, read_protocols},
-    {"LocalAddresses", TEXT, read_local_addresses},
-    {"RemoteAddresses", TEXT, read_remote_addresses},
-    {"LocalPorts", TEXT, read_local_ports},
-    {"RemotePorts", TEXT, read_remote_ports},
-    {"Priority", NUMBER, read_priority},
-    {0},
-};
-
-static int read_filter(const json_t *v, void *into, struct diag *d)
-{
-    return read_object(v, filter_members, into, d);
-}
-
-static int read_inbound_port(const json_t *v, void *into, struct diag *d)
-{
-    struct l4_policy *p = into;
-
-    return read_port(v, &p->inbound.proxy_port, d);
-}
-
-static int read_outbound_port(const json_t *v, void *into, struct diag *d)
-{
-    struct l4_policy *p = into;
-
-    return read_port(v, &p->outbound.proxy_port, d);
+    return l4_protocols_parse(json_string_value(v), into, d);
 }
 
 /* For a direction that has no member of its own, before or after this one. */
@@ -287,30 +252,14 @@ static int read_old_port(const json_t *v, void *into, struct diag *d)
     return 0;
 }
 
-static int read_inbound_exceptions(const json_t *v, void *into, struct diag *d)
-{
-    struct l4_policy *p = into;
-
-    return read_object(v, exception_members, &p->inbound, d);
-}
-
-static int read_outbound_exceptions(const json_t *v, void *into, struct diag *d)
-{
-    struct l4_policy *p = into;
-
-    return read_object(v, exception_members, &p->outbound, d);
-}
-
 static int read_sid(const json_t *v, void *into, struct diag *d)
 {
-    struct l4_policy *p = into;
-
-    return l4_sid_parse(json_string_value(v), p->guard.user_sid, d);
+    return l4_sid_parse(json_string_value(v), into, d);
 }
 
 static int read_uid(const json_t *v, void *into, struct diag *d)
 {
-    struct l4_guard *g = &((struct l4_policy *)into)->guard;
+    struct l4_guard *g = into;
     int r = l4_id_parse(json_string_value(v), &g->uid, d);
 
     g->has_uid = r == 0;
@@ -319,7 +268,7 @@ static int read_uid(const json_t *v, void *into, struct diag *d)
 
 static int read_gid(const json_t *v, void *into, struct diag *d)
 {
-    struct l4_guard *g = &((struct l4_policy *)into)->guard;
+    struct l4_guard *g = into;
     int r = l4_id_parse(json_string_value(v), &g->gid, d);
 
     g->has_gid = r == 0;
@@ -328,131 +277,191 @@ static int read_gid(const json_t *v, void *into, struct diag *d)
 
 static int read_cgroup(const json_t *v, void *into, struct diag *d)
 {
-    struct l4_policy *p = into;
-
-    return l4_cgroup_parse(json_string_value(v), p->guard.cgroup, d);
+    return l4_cgroup_parse(json_string_value(v), into, d);
 }
 
 static int read_udp_mode(const json_t *v, void *into, struct diag *d)
 {
-    struct l4_policy *p = into;
-
-    return l4_udp_parse(json_string_value(v), &p->udp, d);
+    return l4_udp_parse(json_string_value(v), into, d);
 }
 
-static const struct member settings_members[] = {
-    {"InboundProxyPort", TEXT, read_inbound_port},
-    {"OutboundProxyPort", TEXT, read_outbound_port},
-    {"Port", TEXT, read_old_port},
-    {"FilterTuple", OBJECT, read_filter},
-    {"InboundExceptions", OBJECT, read_inbound_exceptions},
-    {"OutboundExceptions", OBJECT, read_outbound_exceptions},
-    {"UserSID", TEXT, read_sid},
-    {"UserID", TEXT, read_uid},
-    {"GroupID", TEXT, read_gid},
-    {"Cgroup", TEXT, read_cgroup},
-    {"UdpMode", TEXT, read_udp_mode},
-    {0},
-};
-
-static int read_settings(const json_t *v, void *into, struct diag *d)
+static int read_type(const json_t *v, void *into UNUSED, struct diag *d)
 {
-    return read_object(v, settings_members, into, d);
-}
-
-static int read_type(const json_t *v, void *into, struct diag *d)
-{
-    (void)into;
     if (!str_eq(json_string_value(v), L4_TYPE))
         return diag_set(d, ERR_FORMAT, 0, "\"%s\" is another kind of policy: it must be \"%s\"",
                         shown(json_string_value(v)).text, L4_TYPE);
     return 0;
 }
 
-static const struct member policy_members[] = {
-    {"Type", TEXT, read_type},
-    {"Settings", OBJECT, read_settings},
+/* ---- Objects ---- */
+
+#define OF_DIRECTION(field) offsetof(struct l4_direction, field)
+#define OF_POLICY(field)    offsetof(struct l4_policy, field)
+
+static const struct member exception_members[] = {
+    {"PortExceptions", LIST, OF_DIRECTION(port_exceptions), read_port_exceptions, NULL},
+    {"IpAddressExceptions", LIST, OF_DIRECTION(address_exceptions), read_address_exceptions, NULL},
     {0},
 };
 
-static int read_policy(const json_t *v, struct l4_policy *ret, struct diag *d)
-{
-    struct l4_policy p;
+static const struct member filter_members[] = {
+    {"Protocols", TEXT, OF_POLICY(protocols), read_protocols, NULL},
+    {"LocalAddresses", TEXT, OF_POLICY(local_addresses), read_prefixes, NULL},
+    {"RemoteAddresses", TEXT, OF_POLICY(remote_addresses), read_prefixes, NULL},
+    {"LocalPorts", TEXT, OF_POLICY(local_ports), read_ports, NULL},
+    {"RemotePorts", TEXT, OF_POLICY(remote_ports), read_ports, NULL},
+    {"Priority", NUMBER, OF_POLICY(priority), read_priority, NULL},
+    {0},
+};
 
-    l4_policy_init(&p);
+static const struct member settings_members[] = {
+    {"InboundProxyPort", TEXT, OF_POLICY(inbound.proxy_port), read_port, NULL},
+    {"OutboundProxyPort", TEXT, OF_POLICY(outbound.proxy_port), read_port, NULL},
+    {"Port", TEXT, 0, read_old_port, NULL},
+    {"FilterTuple", OBJECT, 0, NULL, filter_members},
+    {"InboundExceptions", OBJECT, OF_POLICY(inbound), NULL, exception_members},
+    {"OutboundExceptions", OBJECT, OF_POLICY(outbound), NULL, exception_members},
+    {"UserSID", TEXT, OF_POLICY(guard.user_sid), read_sid, NULL},
+    {"UserID", TEXT, OF_POLICY(guard), read_uid, NULL},
+    {"GroupID", TEXT, OF_POLICY(guard), read_gid, NULL},
+    {"Cgroup", TEXT, OF_POLICY(guard.cgroup), read_cgroup, NULL},
+    {"UdpMode", TEXT, OF_POLICY(udp), read_udp_mode, NULL},
+    {0},
+};
+
+static const struct member policy_members[] = {
+    {"Type", TEXT, 0, read_type, NULL},
+    {"Settings", OBJECT, 0, NULL, settings_members},
+    {0},
+};
+
+/* False: a problem at least was told, and *into is none that may be used. */
+static bool read_policy(struct reading *r, const json_t *v, struct l4_policy *into)
+{
+    size_t before = r->problems;
+
+    l4_policy_init(into);
     if (!json_is_object(v))
-        return diag_set(d, ERR_FORMAT, 0,
-                        "a policy is an object: {\"Type\":\"%s\",\"Settings\":{...}}", L4_TYPE);
-    if (!json_is_string(json_object_get(v, "Type")))
-        return diag_set(d, ERR_FORMAT, 0, "Type: is missing, or no text: it must be \"%s\"",
-                        L4_TYPE);
-    if (!json_is_object(json_object_get(v, "Settings")))
-        return diag_set(d, ERR_FORMAT, 0, "Settings: is missing, or no object");
-    int r = read_object(v, policy_members, &p, d);
-    if (r == 0)
-        *ret = p;
-    return r;
+        problem(r, ERR_FORMAT,
+                "a policy is an object: {\"Type\":\"" L4_TYPE "\",\"Settings\":{...}}");
+    else if (!json_is_string(json_object_get(v, "Type")))
+        problem(r, ERR_FORMAT, "Type: is missing, or no text: it must be \"" L4_TYPE "\"");
+    else if (!json_is_object(json_object_get(v, "Settings")))
+        problem(r, ERR_FORMAT, "Settings: is missing, or no object");
+    else
+        read_object(r, v, policy_members, into);
+    return r->problems == before;
+}
+
+/* ---- One ---- */
+
+/* What is told where there is room for one text only. */
+struct summary {
+    size_t count, policy; /* the first one's */
+    char first[sizeof(((struct diag *)NULL)->text)];
+};
+
+static void keep_first(void *arg, size_t policy, const char *text)
+{
+    struct summary *s = arg;
+
+    if (s->count++ > 0)
+        return;
+    s->policy = policy;
+    (void)str_format(s->first, sizeof(s->first), "%s", text);
+}
+
+static int tell_summary(const struct summary *s, const char *what, int err, struct diag *d)
+{
+    char more[48] = "";
+
+    if (s->count > 1)
+        (void)str_format(more, sizeof(more), " (and %zu more %s)", s->count - 1,
+                         s->count > 2 ? "problems" : "problem");
+    return diag_set(d, err, 0, "%s%s%.*s%s", what, str_is_empty(what) ? "" : ", ",
+                    (int)(sizeof(d->text) - sizeof(more) - strlen(what) - sizeof(", ")), s->first,
+                    more);
 }
 
 int l4_json_read_policy(const json_t *value, const char *what, struct l4_policy *ret,
                         struct diag *d)
 {
-    int r = read_policy(value, ret, d);
+    struct summary s = {0};
+    struct reading r = {.tell = keep_first, .arg = &s};
+    struct l4_policy p;
 
-    if (r < 0 && !str_is_empty(what))
-        (void)diag_prefix(d, "%s, ", what);
-    return r;
-}
-
-static int read_list(const json_t *list, struct l4_policies *l, struct diag *d)
-{
-    char what[32];
-
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        struct l4_policy p;
-        (void)str_format(what, sizeof(what), "policy %zu", i + 1);
-        int r = l4_json_read_policy(json_array_get(list, i), what, &p, d);
-        if (r == 0)
-            r = l4_policies_add(l, &p);
-        if (r == ERR_LIMIT)
-            return diag_set(d, r, 0, "%zu policies are too many: at most %d", json_array_size(list),
-                            L4_POLICIES_MAX);
-        if (r == ERR_NOMEM)
-            return diag_set(d, r, 0, "%s", err_text(r));
-        if (r < 0)
-            return r;
-    }
+    if (!read_policy(&r, value, &p))
+        return tell_summary(&s, what != NULL ? what : "", r.first_err, d);
+    *ret = p;
     return 0;
 }
 
-static int read_policies_member(const json_t *v, void *into, struct diag *d)
+/* ---- All of a text ---- */
+
+static void policy_that_matches_nothing(struct l4_policy *ret)
 {
-    return read_list(v, into, d);
+    l4_policy_init(ret);
+    ret->protocols = 0;
 }
 
-static const struct member document_members[] = {
-    {"Policies", LIST, read_policies_member},
-    {0},
-};
-
-static int read_one(const json_t *v, struct l4_policies *l, struct diag *d)
+static int read_one(struct reading *r, const json_t *v, struct l4_policies *l, struct diag *d)
 {
     struct l4_policy p;
-    int r = l4_json_read_policy(v, NULL, &p, d);
 
-    if (r < 0)
-        return r;
-    r = l4_policies_add(l, &p);
-    return r < 0 ? diag_set(d, r, 0, "%s", err_text(r)) : 0;
+    if (!read_policy(r, v, &p))
+        policy_that_matches_nothing(&p);
+    int err = l4_policies_add(l, &p);
+    return err < 0 ? diag_set(d, err, 0, "%s", err_text(err)) : 0;
 }
 
-static int read_document(const json_t *root, struct l4_policies *l, struct diag *d)
+static int read_list(struct reading *r, const json_t *list, struct l4_policies *l, struct diag *d)
 {
+    size_t count = json_array_size(list);
+    int err = 0;
+
+    if (count > L4_POLICIES_MAX)
+        return diag_set(d, ERR_LIMIT, 0, "%zu policies are too many: at most %d", count,
+                        L4_POLICIES_MAX);
+    for (; r->policy < count && err == 0; r->policy++)
+        err = read_one(r, json_array_get(list, r->policy), l, d);
+    return err;
+}
+
+#define LIST_MEMBER "Policies"
+
+static int refuse_others(const json_t *root, struct diag *d)
+{
+    json_t *object = json_incref((json_t *)(uintptr_t)root);
+    const char *name;
+    json_t *value;
+    int err = 0;
+
+    json_object_foreach(object, name, value)
+    {
+        if (!str_eq(name, LIST_MEMBER))
+            err = diag_set(d, ERR_FORMAT, 0,
+                           "%s: unknown member: beside " LIST_MEMBER " there is none",
+                           shown(name).text);
+    }
+    json_decref(object);
+    return err;
+}
+
+static int read_document(struct reading *r, const json_t *root, struct l4_policies *l,
+                         struct diag *d)
+{
+    const json_t *list = json_object_get(root, LIST_MEMBER);
+
     if (json_is_array(root))
-        return read_list(root, l, d);
-    if (json_object_get(root, "Policies") != NULL)
-        return read_object(root, document_members, l, d);
-    return read_one(root, l, d);
+        return read_list(r, root, l, d);
+    if (!json_is_object(root))
+        return diag_set(d, ERR_FORMAT, 0, "this is neither a policy nor a list of them");
+    if (list == NULL)
+        return read_one(r, root, l, d);
+    if (!json_is_array(list))
+        return diag_set(d, ERR_FORMAT, 0, LIST_MEMBER ": must be a list of policies");
+    int err = refuse_others(root, d);
+    return err < 0 ? err : read_list(r, list, l, d);
 }
 
 /* What editors and shells on Windows put in front of a text. */
@@ -468,28 +477,51 @@ static int skip_mark(struct slice *text, struct diag *d)
     return 0;
 }
 
-int l4_json_read(struct slice text, struct l4_policies *ret, struct diag *d)
+static int read_text(struct slice text, struct reading *r, struct l4_policies *l, struct diag *d)
 {
-    CLEANUP(l4_policies_release) struct l4_policies l;
     CLEANUP(decref) json_t *root = NULL;
 
-    l4_policies_init(&l);
     if (text.len > L4_JSON_MAX)
         return diag_set(d, ERR_TOOBIG, 0, "this is too long for policies: at most %zu bytes",
                         L4_JSON_MAX);
-    int r = skip_mark(&text, d);
-    if (r < 0)
-        return r;
+    int err = skip_mark(&text, d);
+    if (err < 0)
+        return err;
     if (text.len == 0)
         return diag_set(d, ERR_FORMAT, 0, "this is empty: [] is no policies");
-    r = json_text_read(text, 0, &root, d);
-    if (r < 0)
-        return r;
-    if (!json_is_array(root) && !json_is_object(root))
-        return diag_set(d, ERR_FORMAT, 0, "this is neither a policy nor a list of them");
-    r = read_document(root, &l, d);
-    if (r < 0)
-        return r;
+    err = json_text_read(text, 0, &root, d);
+    return err < 0 ? err : read_document(r, root, l, d);
+}
+
+int l4_json_read_all(struct slice text, struct l4_policies *ret, l4_problem_fn *on_problem,
+                     void *arg, struct diag *d)
+{
+    CLEANUP(l4_policies_release) struct l4_policies l;
+    struct reading r = {.tell = on_problem, .arg = arg};
+
+    l4_policies_init(&l);
+    int err = read_text(text, &r, &l, d);
+    if (err < 0)
+        return err;
+    *ret = l;
+    l4_policies_init(&l);
+    return 0;
+}
+
+int l4_json_read(struct slice text, struct l4_policies *ret, struct diag *d)
+{
+    CLEANUP(l4_policies_release) struct l4_policies l;
+    struct summary s = {0};
+    struct reading r = {.tell = keep_first, .arg = &s};
+    char what[32];
+
+    l4_policies_init(&l);
+    int err = read_text(text, &r, &l, d);
+    if (err < 0)
+        return err;
+    (void)str_format(what, sizeof(what), "policy %zu", s.policy + 1);
+    if (s.count > 0)
+        return tell_summary(&s, what, r.first_err, d);
     *ret = l;
     l4_policies_init(&l);
     return 0;

@@ -20,8 +20,12 @@
 #define L4_TYPE     "L4WFPPROXY"
 
 /* ret is overwritten, on success alone. A byte order mark in front is skipped. ERR_FORMAT with line and column, or which policy and member: "policy 2, Settings.InboundExceptions.PortExceptions: port 90001 is
- * over 65535". ERR_TOOBIG, ERR_LIMIT, ERR_NOMEM. */
+ * over 65535", and how many problems more there are. ERR_TOOBIG, ERR_LIMIT, ERR_NOMEM. */
 int l4_json_read(struct slice text, struct l4_policies *ret, struct diag *d);
+/* The same for `validate`: what is wrong with a policy is told to on_problem, each thing ("Settings.Port: …"), and is no failure. A policy that can't be read stands
+ * in ret as one without a protocol (0), so that the others keep their places; such a list is good for l4_check_all, and for nothing else. */
+int l4_json_read_all(struct slice text, struct l4_policies *ret, l4_problem_fn *on_problem,
+                     void *arg, struct diag *d);
 /* One value; `what` begins the text of an error ("policy 2"; NULL: nothing does). */
 int l4_json_read_policy(const json_t *value, const char *what, struct l4_policy *ret,
                         struct diag *d);

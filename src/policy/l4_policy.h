@@ -87,4 +87,7 @@ void l4_policies_order(const struct l4_policies *l, struct l4_order *ret);
 /* The same policies in the same order of evaluation. */
 bool l4_policies_eq(const struct l4_policies *a, const struct l4_policies *b);
 
+/* Is told what is wrong with one of a list, each thing. policy: its index. text: for a person, without that number. */
+typedef void l4_problem_fn(void *arg, size_t policy, const char *text);
+
 #endif

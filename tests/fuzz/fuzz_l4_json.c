@@ -19,6 +19,14 @@ static void require_text(void *arg, size_t policy, const char *text)
     require(policy < l->count && text[0] != '\0' && str_is_printable(slice_str(text)));
 }
 
+static void count_text(void *arg, size_t policy, const char *text)
+{
+    size_t *count = arg;
+
+    require(policy < L4_POLICIES_MAX && text[0] != '\0' && str_is_printable(slice_str(text)));
+    ++*count;
+}
+
 static void check_policy(const struct l4_policy *p)
 {
     CLEANUP(buf_release) struct buf line;
@@ -47,12 +55,32 @@ static void check_round_trip(const struct l4_policies *l)
     l4_policies_release(&again);
 }
 
+/* Also with what can't be read in the list, everything that is wrong can be said. */
+static void check_all(struct slice text, int err)
+{
+    struct l4_policies l;
+    struct diag d = {0};
+    size_t problems = 0;
+
+    int r = l4_json_read_all(text, &l, count_text, &problems, &d);
+    if (r < 0) {
+        require(err == r && problems == 0 && d.text[0] != '\0');
+        return;
+    }
+    require((err == 0) == (problems == 0));
+    (void)l4_check_all(&l, L4_LINUX, require_text, &l);
+    (void)l4_check_all(&l, L4_WINDOWS, require_text, &l);
+    (void)l4_check_warnings(&l, L4_WINDOWS, require_text, &l);
+    l4_policies_release(&l);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct l4_policies l;
     struct diag d = {0};
     int r = l4_json_read(slice_of(data, size), &l, &d);
 
+    check_all(slice_of(data, size), r);
     if (r < 0) {
         require(d.err == r && d.text[0] != '\0' && str_is_printable(slice_str(d.text)));
         return 0;

@@ -489,6 +489,28 @@ def validate_says_everything_with_numbers(world):
     expect(world.good("validate", "--port", "8000", "--uid", "12").out == "1 policy is good.\n", "the sentence")
 
 
+def what_cant_be_read_is_told_all_at_once(world):
+    blue = world.namespace("blue")
+    bad = [policy(1, OutboundProxyPort="90001", Nonsense="1"), policy(2), {"Type": "ACL"}, policy(2),
+           policy(4, FilterTuple={"Protocols": "sctp", "Prority": 1})]
+    path = write("bad.json", bad)
+    says = [f"{path}: policy 1: Settings.OutboundProxyPort: port 90001", f"{path}: policy 1: Settings.Nonsense: unknown",
+            f"{path}: policy 3: Settings: is missing", f"{path}: policy 5: Settings.FilterTuple.Protocols: ",
+            f"{path}: policy 5: Settings.FilterTuple.Prority: unknown"]
+    for words in (["add", blue], ["apply", blue], ["remove", blue], ["reconcile", blue]):
+        told = world.refused(1, *words, "--file", path, says=says)
+        expect(len(told.err.splitlines()) == len(says), told)
+    world.refused(1, "validate", "--file", path, "--system", "linux", says=[*says, "linux: policy 4: it is the same as policy 2"])
+    told = world.stile("validate", "--file", path, "--system", "linux", "--json").json()
+    expect([p["policy"] for p in told["problems"]] == [1, 1, 3, 5, 5, 4] and told["more"] == 0 and told["policies"] == 5, told)
+    many = json.dumps([policy(1, Nonsense="1")] * 60)
+    told = world.refused(1, "apply", blue, "--file", "-", text=many, says=["standard input: policy 50: ", "and 10 more"])
+    expect("policy 51" not in told.err, told)
+    told = world.stile("validate", "--file", "-", "--json", text=many).json()
+    expect(len(told["problems"]) == 50 and told["more"] == 10, told)
+    world.refused(1, "validate", "--file", "-", text="[{},\n]", says=["standard input: line 2, column 1"])
+
+
 def root_as_loop_guard_is_warned_of(world):
     blue = world.namespace("blue")
     checked = world.good("validate", "--port", "80", "--uid", "0", "--system", "linux")
@@ -642,7 +664,7 @@ if __name__ == "__main__":
         apply_says_what_it_repairs, clear_tells_of_no_drift_that_ends_with_it, nft_is_asked_no_more_often_than_need_be,
         clear_leaves_nothing, reconcile_repairs_and_says_what,
         reconcile_with_a_file_restores_what_was_deleted, the_seeds_example_is_refused_for_its_ports,
-        validate_says_everything_with_numbers, root_as_loop_guard_is_warned_of, what_this_system_cant_do_changes_nothing,
+        validate_says_everything_with_numbers, what_cant_be_read_is_told_all_at_once, root_as_loop_guard_is_warned_of, what_this_system_cant_do_changes_nothing,
         files_that_are_none_are_named,
         what_the_kernel_tells_cant_steer_a_terminal, version_tells_of_nft, an_ordinary_user_is_told_what_is_missing,
         hcnproxyctl_takes_its_own_command_line, the_readmes_commands_work_as_they_stand,

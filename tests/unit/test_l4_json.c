@@ -34,6 +34,11 @@
     "    }\n"                                                                                      \
     "}\n"
 
+static void decref(json_t **v)
+{
+    json_decref(*v);
+}
+
 static struct l4_policies read_good(const char *text)
 {
     struct l4_policies l;
@@ -285,6 +290,90 @@ static void test_unknown_members_are_refused_by_name(void **state)
     expect_refused(POLICY("\"\\u001b[31m\\u00e9\":\"\""), "?[31m??: unknown member");
 }
 
+#define SEVERAL_WRONG                                                                              \
+    "[" POLICY("\"Port\":\"80\"") "," POLICY(                                                      \
+        "\"InboundProxyPort\":\"90001\",\"Nonsense\":1,"                                           \
+        "\"FilterTuple\":{\"Protocols\":\"sctp\","                                                 \
+        "\"LocalPorts\":\"1\",\"Prority\":1},\"UserID\":"                                          \
+        "\"5\"") "," POLICY("\"Port\":\"81\"") ",7," POLICY("\"Port\":\"0\"") "]"
+
+struct told {
+    size_t count;
+    char text[4096];
+};
+
+static void note_problem(void *arg, size_t policy, const char *text)
+{
+    struct told *t = arg;
+    size_t len = strlen(t->text);
+
+    t->count++;
+    assert_true((size_t)snprintf(t->text + len, sizeof(t->text) - len, "%zu %s\n", policy, text) <
+                sizeof(t->text) - len);
+}
+
+static void test_everything_that_is_wrong_is_told_each_with_its_place(void **state)
+{
+    (void)state;
+    struct l4_policies l;
+    struct told t = {0};
+    struct diag d = {0};
+
+    assert_int_equal(l4_json_read_all(slice_str(SEVERAL_WRONG), &l, note_problem, &t, &d), 0);
+    assert_int_equal(l.count, 5);
+    assert_string_equal(
+        t.text,
+        "1 Settings.InboundProxyPort: port 90001 is over 65535: ports are numbers from 1 to 65535\n"
+        "1 Settings.Nonsense: unknown member. Is it mistyped? stile-policy(1) lists those that "
+        "there are\n"
+        "1 Settings.FilterTuple.Protocols: protocol \"sctp\" can't be redirected: tcp (6) and udp "
+        "(17) can\n"
+        "1 Settings.FilterTuple.Prority: unknown member. Is it mistyped? stile-policy(1) lists "
+        "those that there are\n"
+        "3 a policy is an object: {\"Type\":\"L4WFPPROXY\",\"Settings\":{...}}\n"
+        "4 Settings.Port: port 0 means nothing here: ports are numbers from 1 to 65535\n");
+    assert_int_equal(l.items[0].inbound.proxy_port, 80);
+    assert_int_equal(l.items[2].inbound.proxy_port, 81);
+    for (size_t i = 0; i < l.count; i++)
+        assert_int_equal(l.items[i].protocols, i == 0 || i == 2 ? L4_TCP : 0);
+    l4_policies_release(&l);
+}
+
+static void test_nothing_is_told_of_what_is_good(void **state)
+{
+    (void)state;
+    struct l4_policies l;
+    struct told t = {0};
+    struct diag d = {0};
+
+    assert_int_equal(l4_json_read_all(SLICE_LIT("{\"Policies\":[" POLICY("\"Port\":\"80\"") "]}"),
+                                      &l, note_problem, &t, &d),
+                     0);
+    assert_int_equal(t.count, 0);
+    assert_int_equal(l.count, 1);
+    l4_policies_release(&l);
+    l.count = 7;
+    assert_int_equal(l4_json_read_all(SLICE_LIT("[7,"), &l, note_problem, &t, &d), ERR_FORMAT);
+    assert_int_equal(t.count, 0);
+    assert_int_equal(l.count, 7);
+}
+
+static void test_one_text_says_how_many_problems_there_are(void **state)
+{
+    (void)state;
+    struct l4_policy p;
+    struct diag d = {0};
+    CLEANUP(decref)
+    json_t *v =
+        json_pack("{s:s, s:{s:s, s:i}}", "Type", L4_TYPE, "Settings", "Port", "0", "Nonsense", 1);
+
+    expect_refused(SEVERAL_WRONG, "policy 2, Settings.InboundProxyPort: port 90001");
+    expect_refused(SEVERAL_WRONG, " (and 5 more problems)");
+    assert_int_equal(l4_json_read_policy(v, "policy 3", &p, &d), ERR_FORMAT);
+    assert_non_null(strstr(d.text, "policy 3, Settings.Port: port 0"));
+    assert_non_null(strstr(d.text, " (and 1 more problem)"));
+}
+
 static void test_what_is_no_policy_is_refused(void **state)
 {
     (void)state;
@@ -511,6 +600,9 @@ int main(void)
         cmocka_unit_test(test_priorities_are_numbers_or_digits),
         cmocka_unit_test(test_what_is_wrong_is_named_with_its_place),
         cmocka_unit_test(test_unknown_members_are_refused_by_name),
+        cmocka_unit_test(test_everything_that_is_wrong_is_told_each_with_its_place),
+        cmocka_unit_test(test_nothing_is_told_of_what_is_good),
+        cmocka_unit_test(test_one_text_says_how_many_problems_there_are),
         cmocka_unit_test(test_what_is_no_policy_is_refused),
         cmocka_unit_test(test_what_is_no_json_is_refused_with_line_and_column),
         cmocka_unit_test(test_a_text_with_a_nul_inside_is_refused),
