@@ -9,6 +9,7 @@
 #include "policy/l4_json.h"
 #include "policy/l4_options.h"
 #include "policy/lookup.h"
+#include "policy/shown.h"
 
 struct stile_policies {
     struct l4_policies list;
@@ -86,6 +87,7 @@ static int tell(int err, const struct diag *d, struct stile_policy_error *error)
         error->code = code;
         (void)str_format(error->text, sizeof(error->text), "%s",
                          d->text[0] != '\0' ? d->text : err_text(err));
+        shown_line(error->text);
     }
     return code;
 }

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "policy_network.h"
 #include "stile/policy.h"
 
@@ -177,6 +178,10 @@ static void errors_of_the_system_have_their_codes(void **state UNUSED)
     assert_null(e);
     assert_int_equal(stile_endpoint_open("/proc/self/ns/net", STILE_ENDPOINT_HOST, &e, &error), 0);
     stile_endpoint_close(e);
+    assert_int_equal(stile_endpoint_open("/run/a\nb\xff\xc3\xa4", 0, &e, &error),
+                     STILE_POLICY_ENOTFOUND);
+    assert_non_null(strstr(error.text, "/run/a?b?\xc3\xa4 "));
+    assert_true(str_is_utf8(slice_str(error.text)) && strchr(error.text, '\n') == NULL);
     assert_int_equal(stile_endpoint_find("/run/no.sock", "abc", &names, &error),
                      STILE_POLICY_ENOTFOUND);
     assert_non_null(strstr(error.text, "/run/no.sock"));
