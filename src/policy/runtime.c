@@ -1,7 +1,10 @@
 /* Theory of operation. One connection at a time: connecting → listing → waiting, and again from the beginning, after a pause that grows,
  * when anything about it fails. Events and a clock only bring about the next listing: both lists are read anew, what newly runs is
- * looked at one after the other and told, what runs no more is told as gone. So nothing depends on an event's being true, complete
- * or in time. An event of containerd's own stream comes a little before its CRI knows: hence the listings that follow it. */
+ * looked at, some at a time, and told, what runs no more is told as gone. So nothing depends on an event's being true, complete
+ * or in time. An event of containerd's own stream comes a little before its CRI knows: hence the listings that follow it.
+ *
+ * Listings don't wait for looks: a container about which the runtime doesn't answer (its shim hangs, say) takes one place of LOOKS_MAX for
+ * as long as it is waited for, and goes to the end of the queue then. The others, and those that come, are told meanwhile. */
 #include "policy/runtime.h"
 
 #include "base/mem.h"
@@ -16,6 +19,7 @@
 
 #define CONNECT_MS     10000
 #define CALL_MS        10000
+#define LOOKS_MAX      8 /* under way at once */
 #define BACKOFF_MIN_MS 250
 #define BACKOFF_MAX_MS 10000
 /* Without an event: whether the runtime still answers, and what an event was lost of. */
@@ -48,13 +52,13 @@ struct runtime {
     size_t place;       /* of those, the one that is tried */
     struct diag reason; /* why those before it wouldn't do */
     struct cri *cri;    /* NULL: none, the timer is running */
-    bool connected;     /* listed once */
-    bool listing;
+    bool listing;       /* the lists are being read */
+    bool listed;        /* they were, on this connection */
+    bool connected;     /* and those of the first time were looked at */
     enum events stream;
     bool stream_works; /* something came */
     struct runtime_items items;
-    struct look *look; /* of the listing */
-    struct runtime_item *looked_at;
+    size_t looks; /* at items, under way */
     struct list asked;
     struct timer timer;
     unsigned backoff_ms;
@@ -69,7 +73,6 @@ struct runtime {
 static int ask_for_events(struct runtime *r);
 static void start_listing(struct runtime *r);
 static void start_connecting(struct runtime *r);
-static void continue_listing(struct runtime *r);
 
 static void say(struct runtime *r, bool connected, const char *text)
 {
@@ -90,13 +93,22 @@ static void move_all(struct list *from, struct list *to)
         list_push_back(to, node);
 }
 
+static void stop_looking(struct runtime *r, struct runtime_item *item)
+{
+    if (item->look == NULL)
+        return;
+    look_cancel(STEAL(item->look));
+    r->looks--;
+}
+
 /* Everything that is under way on this connection. Those who asked are told, which may free the runtime. */
 static void disconnect(struct runtime *r, const struct diag *why)
 {
     struct list asked, *node;
-    look_cancel(STEAL(r->look));
-    r->looked_at = NULL;
+    LIST_FOR_EACH (one, &r->items.all)
+        stop_looking(r, LIST_ENTRY(one, struct runtime_item, node));
     r->listing = false;
+    r->listed = false;
     r->again = false;
     LIST_FOR_EACH (one, &r->asked)
         look_cancel(STEAL(LIST_ENTRY(one, struct asked, node)->look));
@@ -282,24 +294,11 @@ static void on_event(void *arg, int err, const ProtobufCMessage *reply, const st
 
 /* ---- listing ---- */
 
-static void end_listing(struct runtime *r)
+static void tell_connected(struct runtime *r)
 {
-    bool first = !r->connected;
-    r->listing = false;
-    r->listed_at = uv_now(&r->loop->uv);
+    char text[sizeof(r->said)];
     r->connected = true;
     r->backoff_ms = BACKOFF_MIN_MS;
-    /* The stream was asked for, but nothing says when the runtime had begun it: so the first listing has followers too. */
-    if (first || r->again)
-        r->follow = 0;
-    r->again = false;
-    unsigned ms = r->stream == EVENTS_NONE ? POLL_MS : LISTING_MS;
-    if (r->follow < ARRAY_LEN(follow_ms))
-        ms = follow_ms[r->follow++];
-    timer_start(&r->timer, ms);
-    if (!first)
-        return;
-    char text[sizeof(r->said)];
     (void)str_format(text, sizeof(text), "Connected to %s at %s", cri_name(r->cri),
                      cri_path(r->cri));
     say(r, true, text);
@@ -312,6 +311,7 @@ static void forget(struct runtime *r, struct runtime_item *item)
     char id[RUNTIME_ID_SIZE];
     bool known = item->known;
     (void)str_format(id, sizeof(id), "%s", item->id);
+    stop_looking(r, item);
     runtime_items_remove(&r->items, item);
     if (known && r->events.on_gone != NULL)
         r->events.on_gone(r->arg, id);
@@ -327,42 +327,67 @@ static void tell_problem(struct runtime *r, struct runtime_item *item, const cha
     r->events.on_problem(r->arg, id, text);
 }
 
+static void look_at_more(struct runtime *r);
+
 static void on_looked(void *arg, int err, const struct runtime_container *c, const struct diag *d)
 {
-    struct runtime *r = arg;
-    struct runtime_item *item = STEAL(r->looked_at);
-    r->look = NULL;
-    if (err == ERR_CLOSED || err == ERR_TIMEOUT || err == ERR_NOMEM) {
+    struct runtime_item *item = arg;
+    struct runtime *r = item->runtime;
+    item->look = NULL;
+    r->looks--;
+    if (err == ERR_CLOSED || err == ERR_NOMEM) {
         fail(r, d);
         return;
     }
     if (err == ERR_NOTFOUND || (err == 0 && !c->running)) {
         forget(r, item);
     } else if (err < 0) {
+        runtime_items_put_last(&r->items, item);
         tell_problem(r, item, d->text);
     } else {
         item->told = true;
         item->known = true;
         r->events.on_container(r->arg, c);
     }
-    if (!r->freed && r->listing)
-        continue_listing(r);
+    look_at_more(r);
 }
 
-/* One after the other. */
-static void continue_listing(struct runtime *r)
+/* Those that were listed and not told yet, as many as may be at once. */
+static void look_at_more(struct runtime *r)
 {
-    struct runtime_item *item = runtime_items_next(&r->items);
-    if (item == NULL) {
-        end_listing(r);
+    struct runtime_item *item;
+    int err = 0;
+    if (r->freed || r->listing || !r->listed)
         return;
+    while (err == 0 && r->looks < LOOKS_MAX && (item = runtime_items_next(&r->items)) != NULL) {
+        item->tried = r->items.listing;
+        item->runtime = r;
+        err = look_start(r->cri, item->id, item->sandbox ? LOOK_SANDBOX : LOOK_CONTAINER,
+                         item->sandbox ? "" : item->sandbox_id, CALL_MS, on_looked, item,
+                         &item->look);
+        r->looks += err == 0 ? 1 : 0;
     }
-    item->tried = r->items.listing;
-    r->looked_at = item;
-    int err = look_start(r->cri, item->id, item->sandbox ? LOOK_SANDBOX : LOOK_CONTAINER,
-                         item->sandbox ? "" : item->sandbox_id, CALL_MS, on_looked, r, &r->look);
     if (err < 0)
         fail_with(r, err, "ask the container runtime about a container");
+    else if (r->looks == 0 && !r->connected)
+        tell_connected(r);
+}
+
+static void end_listing(struct runtime *r)
+{
+    bool first = !r->listed;
+    r->listing = false;
+    r->listed = true;
+    r->listed_at = uv_now(&r->loop->uv);
+    /* The stream was asked for, but nothing says when the runtime had begun it: so the first listing has followers too. */
+    if (first || r->again)
+        r->follow = 0;
+    r->again = false;
+    unsigned ms = r->stream == EVENTS_NONE ? POLL_MS : LISTING_MS;
+    if (r->follow < ARRAY_LEN(follow_ms))
+        ms = follow_ms[r->follow++];
+    timer_start(&r->timer, ms);
+    look_at_more(r);
 }
 
 static void tell_gone(struct runtime *r)
@@ -389,7 +414,7 @@ static void on_sandboxes(void *arg, int err, const ProtobufCMessage *reply, cons
     }
     tell_gone(r);
     if (!r->freed && r->listing)
-        continue_listing(r);
+        end_listing(r);
 }
 
 static void on_containers(void *arg, int err, const ProtobufCMessage *reply, const struct diag *why)

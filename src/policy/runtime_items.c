@@ -64,12 +64,21 @@ int runtime_items_saw(struct runtime_items *l, const char *id, const char *sandb
     return 0;
 }
 
+static bool is_due(const struct runtime_items *l, const struct runtime_item *item)
+{
+    if (item->seen != l->listing || item->told || item->tried == l->listing || item->look != NULL)
+        return false;
+    const struct runtime_item *sandbox =
+        item->sandbox ? NULL : runtime_items_find(l, item->sandbox_id);
+    return sandbox == NULL || sandbox->look == NULL;
+}
+
 struct runtime_item *runtime_items_next(const struct runtime_items *l)
 {
     struct runtime_item *container = NULL;
     LIST_FOR_EACH (node, &l->all) {
         struct runtime_item *item = LIST_ENTRY(node, struct runtime_item, node);
-        if (item->seen != l->listing || item->told || item->tried == l->listing)
+        if (!is_due(l, item))
             continue;
         if (item->sandbox)
             return item;
@@ -77,6 +86,12 @@ struct runtime_item *runtime_items_next(const struct runtime_items *l)
             container = item;
     }
     return container;
+}
+
+void runtime_items_put_last(struct runtime_items *l, struct runtime_item *item)
+{
+    list_remove(&item->node);
+    list_push_back(&l->all, &item->node);
 }
 
 struct runtime_item *runtime_items_next_gone(const struct runtime_items *l)

@@ -5,10 +5,13 @@
 #include "base/list.h"
 #include "base/table.h"
 #include "policy/runtime.h"
+#include "policy/runtime_look.h"
 
 /* A container or sandbox that runs, or of whose end the listener wasn't told yet. */
 struct runtime_item {
     struct list node;
+    struct runtime *runtime; /* that looks at it */
+    struct look *look;       /* under way; NULL: none */
     char id[RUNTIME_ID_SIZE], sandbox_id[RUNTIME_ID_SIZE];
     bool sandbox;
     bool known;     /* the listener was told of it once, and not of its end */
@@ -32,8 +35,11 @@ void runtime_items_begin(struct runtime_items *l);
 /* It says that this one runs. Ids that can't be are left out. ERR_NOMEM. */
 int runtime_items_saw(struct runtime_items *l, const char *id, const char *sandbox_id,
                       bool sandbox);
-/* The next that runs and wasn't told nor looked at in this listing: sandboxes first. NULL: none. */
+/* The next that runs and wasn't told nor looked at in this listing: sandboxes first, a container not while its sandbox is looked at.
+ * NULL: none. */
 struct runtime_item *runtime_items_next(const struct runtime_items *l);
+/* After all others of its kind. */
+void runtime_items_put_last(struct runtime_items *l, struct runtime_item *item);
 /* One that the listing hasn't. NULL: none. */
 struct runtime_item *runtime_items_next_gone(const struct runtime_items *l);
 struct runtime_item *runtime_items_find(const struct runtime_items *l, const char *id);

@@ -39,6 +39,7 @@ class Fake:
     def __init__(self, path, version="v1", events="cri"):
         self.path, self.version, self.events = path, version, events
         self.containers, self.sandboxes, self.before, self.called = {}, {}, {}, []
+        self.gates = {}  # by id: nothing is said of these until it is set
         self.streams, self.lock = [], threading.Lock()
         self.server = None
         self.start()
@@ -123,6 +124,8 @@ class Fake:
 
     def _containerstatus(self, request, context):
         asked = messages.ContainerStatusRequest.FromString(request)
+        if asked.container_id in self.gates:
+            self.gates[asked.container_id].wait(60)
         if asked.container_id not in self.containers or not asked.verbose:
             context.abort(grpc.StatusCode.NOT_FOUND, f"no container {asked.container_id}")
         return self.containers[asked.container_id][1]

@@ -113,6 +113,13 @@ class Watch:
         self.process.stdout.close()
 
 
+def told_ids(watch):
+    """The sandbox aa11 comes first."""
+    ids = [line.split()[1] for line in watch.events("container")]
+    assert ids[:1] == ["aa11"], watch.lines
+    return sorted(ids)
+
+
 # ---- lookups ----
 
 
@@ -539,7 +546,39 @@ def a_container_that_can_not_be_read_is_told_and_the_others_are_served(world):
     fake.event("cc33")
     watch.wait_for("container", "cc33")
     assert len(watch.events("problem")) == 1, watch.lines
-    assert [line.split()[1] for line in watch.events("container")] == ["aa11", "cc11", "cc22", "cc33"], watch.lines
+    assert told_ids(watch) == ["aa11", "cc11", "cc22", "cc33"], watch.lines
+
+
+def a_container_that_the_runtime_says_nothing_of_keeps_no_other_waiting(world):
+    """As containerd does when a container's shim hangs."""
+    fake = world.pod()
+    gate = fake.gates["cc11"] = threading.Event()
+    fake.container("cc22", "aa11", path="/proc/1/ns/net")
+    watch = world.watch()
+    took = Stopwatch()
+    watch.wait_for("container", "cc22")
+    fake.container("cc33", "aa11", path="/proc/1/ns/net")
+    fake.event("cc33")
+    watch.wait_for("container", "cc33")
+    assert took.seconds() < 5, took.seconds()
+    assert "did not answer in time" in watch.wait_for("problem", "cc11")
+    watch.wait_for("listed")
+    gate.set()
+    fake.event("cc11")
+    watch.wait_for("container", "cc11")
+    assert not watch.events("disconnected"), watch.lines
+
+
+def two_hundred_are_told_at_once(world):
+    fake = world.fake()
+    for n in range(200):
+        fake.sandbox(f"aa{n}", path=f"/run/netns/{n}")
+        fake.container(f"cc{n}", f"aa{n}", path=f"/run/netns/{n}")
+    watch = world.watch()
+    watch.wait_for("listed")
+    told = [line.split()[1] for line in watch.events("container")]
+    assert len(told) == len(set(told)) == 400, told
+    assert all(told.index(f"aa{n}") < told.index(f"cc{n}") for n in range(200)), told
 
 
 def a_runtime_that_lies_in_its_lists_is_survived(world):
@@ -550,7 +589,7 @@ def a_runtime_that_lies_in_its_lists_is_survived(world):
     fake.container("cc33", "no such sandbox")
     watch = world.watch()
     watch.wait_for("listed")
-    assert [line.split()[1] for line in watch.events("container")] == ["aa11", "cc11", "cc33"], watch.lines
+    assert told_ids(watch) == ["aa11", "cc11", "cc33"], watch.lines
     fake.before["ListContainers"] = lambda: b"\xff" * 64
     fake.event("cc11")
     watch.wait_for("disconnected", "message")
@@ -587,7 +626,8 @@ TESTS = [both_versions_of_the_interface_are_spoken, a_service_without_the_interf
          a_runtime_without_events_is_asked_again_and_again, a_stream_that_ends_is_begun_anew,
          a_runtime_that_goes_and_comes_is_followed, one_is_asked_for_alone,
          a_container_that_can_not_be_read_is_told_and_the_others_are_served, a_runtime_that_lies_in_its_lists_is_survived,
-         a_runtime_that_hangs_is_left_and_tried_again]
+         a_runtime_that_hangs_is_left_and_tried_again, a_container_that_the_runtime_says_nothing_of_keeps_no_other_waiting,
+         two_hundred_are_told_at_once]
 
 if __name__ == "__main__":
     harness.run_tests(__file__, TESTS, World, limit_s=180)
