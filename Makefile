@@ -89,7 +89,7 @@ windows-check: ## cross-build the portable modules and stile.exe with mingw-w64,
 	@scripts/bootstrap.sh build windows
 	@scripts/windows-check.sh $(BUILD_WIN)
 
-bench: ## measure against loopback relays, haproxy and dnsmasq; writes bench/results.json
+bench: ## measure against loopback relays, haproxy, dnsmasq and nft; writes bench/results.json
 	@scripts/bootstrap.sh build demo bench
 	@$(call setup,$(BUILD),)
 	@ninja -C $(BUILD) -j$(JOBS)

@@ -2,11 +2,11 @@
 """Measures stile beside its peers, each pair in turns within one run; writes bench/results.json and the table in
 docs/benchmarks.md.
 
-usage: bench/run.py [--rounds N] [--seconds N] [--only PREFIX] [--build DIR]
+usage: bench/run.py [--rounds N] [--seconds N] [--only PREFIX [--write]] [--build DIR]
 
 Rows are medians over the rounds. The peers: a bare epoll relay between two loopback sockets (bench/relay.c) for the data plane
-without TLS, haproxy -> TLS -> haproxy for the whole path, dnsmasq for DNS. Congestion control is cubic on all sides
-(docs/benchmarks.md says why). Needs root: it makes a network namespace, and removes it.
+without TLS, haproxy -> TLS -> haproxy for the whole path, dnsmasq for DNS, rules written by hand for policies (bench/policies.py).
+Congestion control is cubic on all sides (docs/benchmarks.md says why). Needs root: it makes network namespaces, and removes them.
 """
 
 import argparse
@@ -22,6 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import policies
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GIB = 1 << 30
@@ -242,18 +244,43 @@ def per_second(r):
     return r["count"] / r["seconds"]
 
 
+def wanted(bench, row_id):
+    """Whether --only takes this row, or rows of this prefix."""
+    return row_id.startswith(bench.options.only) or bench.options.only.startswith(row_id + ".")
+
+
+def measure_in_turns(bench, sides, mode, streams):
+    results = [[] for _ in sides]
+    for _ in range(bench.options.rounds):
+        for i, side in enumerate(sides):
+            results[i].append(side.measure(mode, streams))
+    return results
+
+
 def compare(bench, prefix, sides, measurements):
     """Measures both sides in turns and adds a row for each value taken."""
     for name, mode, streams, values in measurements:
-        if not (prefix + "." + name).startswith(bench.options.only):
+        if not wanted(bench, prefix + "." + name):
             continue
-        results = [[], []]
-        for _ in range(bench.options.rounds):
-            for i, side in enumerate(sides):
-                results[i].append(side.measure(mode, streams))
+        results = measure_in_turns(bench, sides, mode, streams)
         for suffix, unit, take, less_is_better in values:
             add_row(bench, prefix + "." + name + suffix, unit, sides[1].name, [[take(r) for r in side] for side in results],
                     less_is_better)
+
+
+def compare_policies(bench):
+    """The first side beside each of the others."""
+    def compare_sides(name, sides, mode, streams, unit, take):
+        if not wanted(bench, "policy." + name):
+            return
+        values = [[take(r) for r in results] for results in measure_in_turns(bench, sides, mode, streams)]
+        for side, theirs in zip(sides[1:], values[1:]):
+            suffix = "" if side is sides[1] else ".direct"
+            add_row(bench, "policy." + name + suffix, unit, side.name, [values[0], theirs], False)
+
+    policies.measure_path(compare_sides, policies.path_sides(bench))
+    policies.measure_commands(bench, lambda name: wanted(bench, "policy." + name),
+                              lambda name, *rest: add_row(bench, "policy." + name, *rest))
 
 
 def add_row(bench, row_id, unit, peer, values, less_is_better):
@@ -267,7 +294,7 @@ def add_row(bench, row_id, unit, peer, values, less_is_better):
 def machine():
     with open("/proc/cpuinfo") as f:
         models = [line.split(":", 1)[1].strip() for line in f if line.startswith("model name")]
-    version = {"haproxy": ["haproxy", "-v"], "dnsmasq": ["dnsmasq", "-v"]}
+    version = {"haproxy": ["haproxy", "-v"], "dnsmasq": ["dnsmasq", "-v"], "nft": ["nft", "--version"]}
     found = {name: subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout.split("\n")[0]
              for name, command in version.items()}
     with open("/proc/sys/net/ipv4/tcp_congestion_control") as f:
@@ -282,10 +309,14 @@ def measure_all(bench):
     counted = [("rtt", "rtt", 1, [("", "1/s", per_second, False)]), ("rtt.32", "rtt", 32, [("", "1/s", per_second, False)]),
                ("conn", "conn", 32, [("", "1/s", per_second, False)])]
     print("%-20s %-10s %12s %12s  %6s  %s" % ("row", "unit", "stile", "peer", "ratio", "the peer"))
-    compare(bench, "plain", plain_sides(bench), bulk + counted)
-    tls = tls_sides(bench)
-    compare(bench, "tls", tls, bulk + counted)
-    compare(bench, "dns", dns_sides(bench, tls[0]), [("known", "", 64, [("", "answers/s", per_second, False)])])
+    if wanted(bench, "plain"):
+        compare(bench, "plain", plain_sides(bench), bulk + counted)
+    if wanted(bench, "tls") or wanted(bench, "dns"):
+        tls = tls_sides(bench)
+        compare(bench, "tls", tls, bulk + counted)
+        compare(bench, "dns", dns_sides(bench, tls[0]), [("known", "", 64, [("", "answers/s", per_second, False)])])
+    if wanted(bench, "policy"):
+        compare_policies(bench)
 
 
 BEGIN, END = "<!-- bench/run.py: begin -->\n", "<!-- bench/run.py: end -->\n"
@@ -297,12 +328,24 @@ def write_document(results):
     with open(path) as f:
         before, rest = f.read().split(BEGIN)
     m = results["machine"]
-    lines = ["%s, %d cores, Linux %s, %s; %s; %s. Default congestion control of the host: %s." % (
-        m["cpu"], m["cores"], m["kernel"], m["date"], m["haproxy"], m["dnsmasq"], m["default_congestion_control"]), "",
+    lines = ["%s, %d cores, Linux %s, %s; %s; %s; %s. Default congestion control of the host: %s." % (
+        m["cpu"], m["cores"], m["kernel"], m["date"], m["haproxy"], m["dnsmasq"], m["nft"], m["default_congestion_control"]), "",
         "| row | unit | stile | peer | ratio | the peer |", "|---|---|---:|---:|---:|---|"]
     lines += ["| %(id)s | %(unit)s | %(stile)s | %(peer_value)s | **%(ratio)s** | %(peer)s |" % row for row in results["rows"]]
     with open(path, "w") as f:
         f.write(before + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END)[1])
+
+
+def write(rows, only):
+    """Those of other prefixes stay as they are."""
+    path = os.path.join(ROOT, "bench", "results.json")
+    with open(path) as f:
+        kept = [row for row in json.load(f)["rows"] if only and not row["id"].startswith(only)]
+    results = {"machine": machine(), "rows": kept + rows}
+    with open(path, "w") as f:
+        json.dump(results, f, indent=1)
+        f.write("\n")
+    write_document(results)
 
 
 def main():
@@ -310,23 +353,20 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--only", default="", help="only rows whose id starts so; results.json is left alone")
+    parser.add_argument("--write", action="store_true", help="with --only: puts these rows in the place of those in results.json")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"))
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bench: it makes a network namespace: run it as root")
-    for program in ("haproxy", "dnsmasq", "openssl", "nsenter", "ip"):
+    for program in ("haproxy", "dnsmasq", "openssl", "nsenter", "ip", "nft"):
         if shutil.which(program) is None:
             sys.exit("bench: %s is missing; `make bench` installs it" % program)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     bench = Bench(options)
     with bench.stack:
         measure_all(bench)
-    if not options.only:
-        results = {"machine": machine(), "rows": bench.rows}
-        with open(os.path.join(ROOT, "bench", "results.json"), "w") as f:
-            json.dump(results, f, indent=1)
-            f.write("\n")
-        write_document(results)
+    if options.write or not options.only:
+        write(bench.rows, options.only)
 
 
 if __name__ == "__main__":
