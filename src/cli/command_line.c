@@ -78,17 +78,6 @@ int command_line_run(const struct command *command, int argc, char **argv)
     return r;
 }
 
-/* The words before the first option, with spaces between. */
-static void join_words(int argc, char **argv, char *ret, size_t size)
-{
-    size_t len = 0;
-    ret[0] = '\0';
-    for (int i = 0; i < argc && argv[i][0] != '-' && len < size; i++) {
-        (void)str_format(ret + len, size - len, "%s%s", i > 0 ? " " : "", argv[i]);
-        len = strlen(ret);
-    }
-}
-
 /* True for "stile gateway user --help". */
 static bool asks_for_help(int argc, char **argv)
 {
@@ -104,16 +93,11 @@ static int unknown_command(const struct cli *cli, int argc, char **argv)
     if (argv[0][0] == '-')
         return cli_usage(cli, "Options come after the command: stile COMMAND %s", argv[0]);
     /* "stile gateway user" alone: what could follow. */
-    join_words(argc, argv, words, sizeof(words));
+    help_join(argc, argv, (size_t)argc, words, sizeof(words));
     bool asked = asks_for_help(argc, argv);
     if (help_group(asked ? stdout : stderr, words))
         return asked ? CLI_OK : CLI_USAGE;
-    const char *near = help_nearest(words);
-    if (near == NULL)
-        near = help_nearest(argv[0]);
-    if (near != NULL)
-        return cli_usage(cli, "There is no command \"%s\"; is it \"%s\"?", words, near);
-    return cli_usage(cli, "There is no command \"%s\"", words);
+    return help_unknown(argc, argv);
 }
 
 /* A few words that people try first. */

@@ -6,6 +6,7 @@
 
 /* Column where the explanations begin. */
 #define HELP_COLUMN 32
+#define WORDS_SIZE  64
 
 #define SHARED_OPTIONS                                                                             \
     {.name = "home",                                                                               \
@@ -187,7 +188,8 @@ static size_t distance(const char *a, const char *b)
     return row[lb];
 }
 
-const char *help_nearest(const char *word)
+/* The visible command whose name is nearest to a mistyped one; NULL if none is near. */
+static const char *nearest(const char *word)
 {
     const char *best = NULL;
     size_t best_distance = 3;
@@ -199,6 +201,57 @@ const char *help_nearest(const char *word)
         }
     }
     return best;
+}
+
+void help_join(int argc, char *const *argv, size_t count, char *ret, size_t size)
+{
+    size_t len = 0;
+    ret[0] = '\0';
+    for (size_t i = 0; i < count && i < (size_t)argc && argv[i][0] != '-' && len < size; i++) {
+        (void)str_format(ret + len, size - len, "%s%s", i > 0 ? " " : "", argv[i]);
+        len = strlen(ret);
+    }
+}
+
+static bool is_group(const char *words)
+{
+    for (size_t i = 0; cli_commands[i] != NULL; i++)
+        if (!cli_commands[i]->hidden && begins_with_words(cli_commands[i]->name, words))
+            return true;
+    return false;
+}
+
+/* How many of the first words are known: "gateway user" of "gateway user ad". */
+static size_t known_words(int argc, char *const *argv)
+{
+    char words[WORDS_SIZE];
+    size_t count = 0;
+    do
+        help_join(argc, argv, ++count, words, sizeof(words));
+    while (count <= (size_t)argc && is_group(words));
+    return count - 1;
+}
+
+int help_unknown(int argc, char *const *argv)
+{
+    struct cli none = {0};
+    char group[WORDS_SIZE], words[WORDS_SIZE];
+    size_t known = known_words(argc, argv);
+    help_join(argc, argv, known, group, sizeof(group));
+    help_join(argc, argv, (size_t)argc, words, sizeof(words));
+    const char *near = nearest(words);
+    if (near == NULL) { /* what follows may be its arguments */
+        help_join(argc, argv, known + 1, words, sizeof(words));
+        near = nearest(words);
+    }
+    (void)cli_fail_text(&none, "There is no command \"%s\"%s%s%s", words,
+                        near != NULL ? "; is it \"" : "", near != NULL ? near : "",
+                        near != NULL ? "\"?" : "");
+    if (known > 0)
+        fprintf(stderr, "See `stile %s --help`.\n", group);
+    else
+        fputs("See `stile help`.\n", stderr);
+    return CLI_USAGE;
 }
 
 static int run_help(struct cli *cli)
@@ -213,17 +266,10 @@ static int run_help(struct cli *cli)
         help_command(stdout, c);
         return CLI_OK;
     }
-    char name[64] = "";
-    for (size_t i = 0; i < cli->options.arg_count; i++) {
-        size_t at = strlen(name);
-        (void)str_format(name + at, sizeof(name) - at, "%s%s", i > 0 ? " " : "", cli_arg(cli, i));
-    }
-    if (help_group(stdout, name))
-        return CLI_OK;
-    const char *near = help_nearest(name);
-    return cli_usage(cli, "There is no command \"%s\"%s%s%s", name,
-                     near != NULL ? "; is it \"" : "", near != NULL ? near : "",
-                     near != NULL ? "\"?" : "");
+    int count = (int)cli->options.arg_count;
+    char name[WORDS_SIZE];
+    help_join(count, cli->options.args, cli->options.arg_count, name, sizeof(name));
+    return help_group(stdout, name) ? CLI_OK : help_unknown(count, cli->options.args);
 }
 
 const struct command command_help = {

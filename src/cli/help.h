@@ -20,7 +20,10 @@ bool help_group(FILE *out, const char *words);
  * name wins. */
 const struct command *help_find(int argc, char *const *argv, size_t *ret_words);
 
-/* The visible command whose name is nearest to a mistyped one; NULL if none is near. */
-const char *help_nearest(const char *word);
+/* Says that there is no such command, which one is near, and where those are told that there are. Returns CLI_USAGE. */
+int help_unknown(int argc, char *const *argv);
+
+/* The words of argv before the first option, at most `count`, with spaces between. */
+void help_join(int argc, char *const *argv, size_t count, char *ret, size_t size);
 
 #endif

@@ -177,6 +177,10 @@ const struct command command_policy_validate = {
         "\n"
         "The exit status is 1 when there is a problem.\n"
         "\n"
+        "A file has one policy or more; stile-policy(1) has all that may be in it:\n"
+        "  [{\"Type\": \"L4WFPPROXY\", \"Settings\": {\"OutboundProxyPort\": \"8000\", "
+        "\"UserID\": \"1337\"}}]\n"
+        "\n"
         "Examples:\n"
         "  stile policy validate --file policies.json --system both\n"
         "  stile policy validate --port 8000 --usersid system --system windows",

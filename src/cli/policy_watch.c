@@ -307,7 +307,17 @@ const struct command command_policy_watch = {
         "them).\n"
         "A process may send before the watch has seen its container; with the CNI plugin "
         "(stile-cni(8))\n"
-        "none does.",
+        "none does.\n"
+        "\n"
+        "The file has rules in their order; stile-policy(1) has all that may be in it:\n"
+        "  {\"Rules\": [{\"Labels\": {\"app\": \"web\"}, \"Policies\": [{\"Type\": "
+        "\"L4WFPPROXY\",\n"
+        "    \"Settings\": {\"OutboundProxyPort\": \"15001\", \"UserID\": \"1337\"}}]}]}\n"
+        "\n"
+        "Examples:\n"
+        "  stile policy watch --file /etc/stile/policies.json\n"
+        "  stile policy watch --file rules.json --once --runtimeendpoint "
+        "unix:///run/containerd/containerd.sock",
     .options = options,
     .shows_json = true,
     .run = run_policy_watch,

@@ -33,6 +33,22 @@ def policy(number=1, **settings):
         "Protocols": "6", "RemotePorts": str(number), "Priority": number}, "UserID": "1337", **settings}}
 
 
+def an_unknown_command_names_the_near_one_or_where_they_are_listed(world):
+    world.refused(2, "lst", "blue", says=['There is no command "policy lst"; is it "policy list"?', "See `stile policy --help`."])
+    told = world.refused(2, "foo", "--port", "80", says=['There is no command "policy foo"\n', "See `stile policy --help`."])
+    expect("is it" not in told.err, told)
+    for words in (["frobnicate"], ["help", "frobnicate"]):
+        told = world.run([STILE, *words])
+        expect(told.status == 2 and told.err == 'stile: There is no command "frobnicate"\nSee `stile help`.\n', told)
+    told = world.run([STILE, "help", "policy", "remov"])
+    expect(told.status == 2 and 'is it "policy remove"?\nSee `stile policy --help`.' in told.err, told)
+    told = world.run([STILE, "gateway", "user", "x\x1b[2J", "y"])
+    expect(told.status == 2 and "\x1b" not in told.err and "See `stile gateway user --help`." in told.err, told)
+    for name in COMMANDS:
+        told = world.good(name, "--help").out
+        expect(name == "version" or "Example" in told, told)
+
+
 def help_tells_of_all_commands(world):
     overview = world.run([STILE, "help"]).out
     expect("\nContainer policies:\n" in overview, overview)
@@ -654,7 +670,7 @@ def a_thousand_policies_take_linear_time(world):
 
 if __name__ == "__main__":
     run_tests(__file__, [
-        help_tells_of_all_commands, policy_alone_and_its_help_show_the_commands, command_lines_that_make_no_sense_are_refused_with_2,
+        an_unknown_command_names_the_near_one_or_where_they_are_listed, help_tells_of_all_commands, policy_alone_and_its_help_show_the_commands, command_lines_that_make_no_sense_are_refused_with_2,
         names_that_are_none_are_refused, endpoints_that_are_not_there_are_named, the_hosts_own_network_is_refused_without_host,
         a_process_is_an_endpoint_until_it_ends, lookup_says_where_it_looked, watch_says_once_what_it_waits_for, every_option_becomes_what_it_says,
         list_tells_people_everything, a_cgroup_must_be_there, a_block_is_told, several_writers_lose_nothing, who_is_waited_for_is_said,
