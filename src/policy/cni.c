@@ -53,6 +53,13 @@ static int put_result(struct buf *out, struct cni_request *r, struct diag *d)
                    : 0;
 }
 
+/* Another writer of the same endpoint, or a system that is too busy, may be done when the runtime comes again. */
+static int fail_change(struct cni_request *r, const char *msg, int err)
+{
+    bool passes = err == ERR_BUSY || err == ERR_TIMEOUT;
+    return fail(r, passes ? CNI_CODE_AGAIN : CNI_CODE_POLICY, msg, err);
+}
+
 /* ---- the container ---- */
 
 /* NULL: no rule matches. */
@@ -73,7 +80,7 @@ static int open_endpoint(struct cni_request *r, struct endpoint **ret, struct di
                              "%s is no container's: policies there would catch the traffic of the "
                              "whole host, which no plugin of a container may do",
                              r->netns));
-    return err < 0 ? fail(r, CNI_CODE_POLICY, "The container's network can't be opened", err) : 0;
+    return err < 0 ? fail_change(r, "The container's network can't be opened", err) : 0;
 }
 
 /* Policies of UDP need the loopback interface up. Runtimes bring it up by another plugin, some at the same time. */
@@ -98,7 +105,7 @@ static int add(struct cni_request *r, struct diag *d)
     if (err < 0 || wanted == NULL)
         return err;
     err = apply(e, wanted, d);
-    return err < 0 ? fail(r, CNI_CODE_POLICY, "The policies can't be applied", err) : 0;
+    return err < 0 ? fail_change(r, "The policies can't be applied", err) : 0;
 }
 
 static int check_drift(struct cni_request *r, struct endpoint_change *change, struct diag *d)
@@ -125,28 +132,44 @@ static int check(struct cni_request *r, struct diag *d)
     endpoint_change_init(&change);
     change.dry_run = true;
     err = endpoint_reconcile(e, wanted, &change, d);
-    err = err < 0 ? fail(r, CNI_CODE_POLICY, "The policies can't be read", err)
-                  : check_drift(r, &change, d);
+    err = err < 0 ? fail_change(r, "The policies can't be read", err) : check_drift(r, &change, d);
     endpoint_change_release(&change);
     return err;
 }
 
-/* May come twice, after ADD has failed, or for a namespace that was removed. */
+/* Nothing of ours can be there. */
+static bool is_nowhere(int err)
+{
+    return err == ERR_NOTFOUND || err == ERR_EXPIRED || err == ERR_INVAL || err == ERR_DENIED;
+}
+
+static int clear(struct endpoint *e, struct diag *d)
+{
+    struct endpoint_change change;
+    endpoint_change_init(&change);
+    int err = endpoint_clear(e, &change, d);
+    endpoint_change_release(&change);
+    return err;
+}
+
+/* May come twice, after ADD has failed, or for a namespace that was removed. Where nft is gone (an uninstalled package, a node that is
+ * being emptied) what it left is taken away without it: a pod that can't end would be worse, and rules that stay in a network that
+ * lives on, too. */
 static int del(struct cni_request *r, struct diag *d)
 {
+    char found[ENDPOINT_SYSTEM_SIZE];
     CLEANUP(endpoint_closep) struct endpoint *e = NULL;
-    struct endpoint_change change;
+    struct diag why;
     if (r->netns == NULL)
         return 0;
     int err = endpoint_open(r->netns, 0, &e, d);
-    if (err == ERR_NOTFOUND || err == ERR_EXPIRED || err == ERR_INVAL || err == ERR_DENIED)
-        return 0; /* nothing of ours can be there */
-    if (err < 0)
-        return fail(r, CNI_CODE_POLICY, "The container's network can't be opened", err);
-    endpoint_change_init(&change);
-    err = endpoint_clear(e, &change, d);
-    endpoint_change_release(&change);
-    return err < 0 ? fail(r, CNI_CODE_POLICY, "The policies can't be cleared", err) : 0;
+    if (err == 0)
+        err = clear(e, d);
+    else if (endpoint_system(found, &why) < 0)
+        err = endpoint_wipe(r->netns, d);
+    if (e == NULL && is_nowhere(err))
+        return 0;
+    return err < 0 ? fail_change(r, "The policies can't be cleared", err) : 0;
 }
 
 static int status(struct cni_request *r, struct diag *d)
@@ -184,7 +207,7 @@ int cni_run(const struct cni_env *env, struct slice conf, struct buf *out)
     struct cni_request r;
     cni_request_init(&r);
     int err = cni_conf_read(env, conf, &r, &d);
-    if (err < 0 && r.command == CNI_STATUS)
+    if (err < 0 && r.command == CNI_STATUS && r.code != CNI_CODE_VERSION)
         r.code = CNI_CODE_UNAVAILABLE;
     if (err == 0)
         err = run(&r, out, &d);

@@ -5,7 +5,7 @@
  *   ADD     the policies of the first rule that matches are applied; without one nothing is touched. Any failure is ADD's, so that the
  *           runtime doesn't start the container.
  *   CHECK   an error if they are not, in the kernel, what they should be.
- *   DEL     clears them; nothing to clear, or no namespace any more, is a success.
+ *   DEL     clears them, without nft too; nothing to clear, or no namespace any more, is a success.
  *   GC      nothing is kept that could be collected.
  *   STATUS  an error if ADD would fail for everybody: no nft, wrong rules.
  * The network of the host is refused. Blocks as endpoint.h does.

@@ -179,6 +179,20 @@ static int read_version(struct cni_request *r, struct diag *d)
     return fail(r, CNI_CODE_VERSION, "Incompatible CNI version", ERR_VERSION);
 }
 
+/* Commands that came with a later version than the first. */
+static int check_command(struct cni_request *r, struct diag *d)
+{
+    static const char *const since[] = {
+        [CNI_CHECK] = "0.4.0", [CNI_GC] = "1.1.0", [CNI_STATUS] = "1.1.0"};
+    const char *first = since[r->command];
+    if (first == NULL || strcmp(r->version, first) >= 0) /* of digits with the same length */
+        return 0;
+    (void)diag_set(d, ERR_VERSION, 0,
+                   "The configuration is of version %s; this command came with %s", r->version,
+                   first);
+    return fail(r, CNI_CODE_VERSION, "Incompatible CNI version", ERR_VERSION);
+}
+
 static bool is_known_member(const char *key)
 {
     static const char *const known[] = {"cniVersion",   "cniVersions",   "name",       "type",
@@ -329,9 +343,15 @@ static int read_conf(struct slice conf, struct cni_request *r, struct diag *d)
     int err = read_json(conf, r, d);
     if (err == 0)
         err = read_version(r, d);
+    if (err == 0)
+        err = check_command(r, d);
     if (err < 0 || !needs_rules(r->command))
         return err;
     err = check_members(r, d);
+    if (err == 0 && str_is_empty(json_string_value(json_object_get(r->conf, "name")))) {
+        (void)diag_set(d, ERR_FORMAT, 0, "name: the name of the network is expected");
+        err = fail_config(r, d);
+    }
     if (err == 0)
         err = read_prev_result(r, d);
     if (err == 0)

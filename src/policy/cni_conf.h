@@ -25,6 +25,7 @@ enum cni_code {
     CNI_CODE_IO = 5,
     CNI_CODE_DECODE = 6,
     CNI_CODE_CONFIG = 7,
+    CNI_CODE_AGAIN = 11,       /* what it is that keeps it from working passes */
     CNI_CODE_UNAVAILABLE = 50, /* STATUS: no container could be added now */
     CNI_CODE_POLICY = 100,     /* the policies can't be applied */
     CNI_CODE_DRIFT = 101,      /* CHECK: they are not as they should be */

@@ -78,6 +78,10 @@ int endpoint_reconcile(struct endpoint *e, const struct l4_policies *wanted,
 /* No trace is left, a block neither. */
 int endpoint_clear(struct endpoint *e, struct endpoint_change *c, struct diag *d);
 
+/* The same on Linux where nft is gone: no trace is left, of policies that can't be read, and nothing is told of them. By name, as
+ * endpoint_open refuses then. ERR_UNSUPPORTED on Windows. */
+int endpoint_wipe(const char *name, struct diag *d);
+
 /* Linux: nothing enters or leaves but over loopback: for a container whose policies can't be applied. A state of its own, beside whatever
  * policies are there: a whole set of policies (apply, reconcile with `wanted`) or clear ends it, and nothing else does. ERR_UNSUPPORTED on Windows. */
 int endpoint_block(struct endpoint *e, struct diag *d);

@@ -23,6 +23,7 @@
 #include "policy/namespace.h"
 #include "policy/nft_program.h"
 #include "policy/nft_rules.h"
+#include "policy/nft_table.h"
 #include "policy/udp_routes.h"
 
 #define BLOCK_MAX ((size_t)64 * 1024)
@@ -357,6 +358,35 @@ int endpoint_list(struct endpoint *e, struct l4_policies *ret, struct diag *d)
     endpoint_state_init(&s);
     int err = endpoint_state_read_policies(&s, e->netns_fd, d);
     return err < 0 ? err : want_remembered(&s, NULL, ret, d);
+}
+
+static int remove_routes(const struct endpoint *e, struct diag *d)
+{
+    struct udp_routes routes = {0};
+    CLEANUP(close_rtnl) struct rtnl *rtnl = NULL;
+    CLEANUP(buf_release) struct buf notes;
+
+    buf_init(&notes, BLOCK_MAX);
+    int err = open_rtnl(e, &rtnl, d);
+    return err < 0 ? err : udp_routes_set(rtnl, false, false, &notes, &routes, d);
+}
+
+int endpoint_wipe(const char *name, struct diag *d)
+{
+    struct endpoint e = {.netns_fd = -1};
+    CLEANUP(fd_closep) int lock = -1;
+
+    int err = namespace_open(name, false, &e.netns_fd, d);
+    if (err == 0)
+        err = endpoint_lock(e.netns_fd, ENDPOINT_TIMEOUT_MS, NULL, &lock, d);
+    if (err == 0)
+        err = nft_table_remove(e.netns_fd, NFT_TABLE, d);
+    if (err == 0)
+        err = nft_table_remove(e.netns_fd, NFT_BLOCK_TABLE, d);
+    if (err == 0)
+        err = remove_routes(&e, d);
+    fd_closep(&e.netns_fd);
+    return err;
 }
 
 int endpoint_block(struct endpoint *e, struct diag *d)

@@ -454,6 +454,12 @@ int endpoint_clear(struct endpoint *e, struct endpoint_change *c, struct diag *d
     return r;
 }
 
+int endpoint_wipe(const char *name, struct diag *d)
+{
+    (void)name;
+    return diag_set(d, ERR_UNSUPPORTED, 0, "HNS can't be gone while an endpoint of its is there");
+}
+
 int endpoint_block(struct endpoint *e, struct diag *d)
 {
     (void)e;

@@ -228,21 +228,28 @@ def the_hosts_own_network_is_refused(world):
     assert world.check("nft", "list", "ruleset") == before
 
 
-def without_nft_status_and_add_fail(world):
+def without_nft_status_and_add_fail_and_del_clears_all_the_same(world):
     status = {"CNI_COMMAND": "STATUS"}
     configuration = json.dumps({**ours(), "cniVersion": "1.1.0", "name": "pods"})
     program = os.path.join(PLUGINS, "stile-cni")
     done = world.command(program, text=configuration, env=status)
     assert done.status == 0 and done.out == "", done
-    pod = world.namespace()
+    pod, before = world.namespace(), world.namespace()
+    had = chain(world, LOOPBACK, ours())
+    had.add(before.path)
+    assert has_policies(before) and "57110" in before.check("ip", "rule")
     hidden = world.check("sh", "-c", "readlink -f $(command -v nft)").strip()
     world.check("mount", "--bind", "/dev/null", hidden)
     try:
         done = world.command(program, text=configuration, env=status)
         assert done.status != 0 and json.loads(done.out)["code"] == 50, done
         fails(100, "nft", chain(world, LOOPBACK, ours()).add, pod.path)
+        for _ in range(2):  # what nft left is taken away without it, and nothing is no failure
+            had.delete(before.path)
+        had.delete("/run/netns/nowhere")
     finally:
         world.check("umount", hidden)
+    assert before.check("nft", "list", "ruleset") == "" and "57110" not in before.check("ip", "rule")
 
 
 def what_is_no_configuration_is_refused(world):
@@ -267,7 +274,7 @@ TESTS = [
     del_may_come_again_and_after_the_namespace,
     a_failure_of_any_kind_fails_add_and_changes_nothing,
     the_hosts_own_network_is_refused,
-    without_nft_status_and_add_fail,
+    without_nft_status_and_add_fail_and_del_clears_all_the_same,
     what_is_no_configuration_is_refused,
 ]
 

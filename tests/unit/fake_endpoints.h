@@ -67,6 +67,8 @@ int endpoint_open(const char *name, unsigned flags, struct endpoint **ret, struc
     if (name[0] == '\0' || fake_index(name) == FAKE_ENDPOINTS_MAX)
         return diag_set(d, ERR_NOTFOUND, 0, "There is no %s", name);
     struct endpoint *e = fake_endpoint(name);
+    if (fake_system_err != 0)
+        return diag_set(d, fake_system_err, 0, "no such program");
     if (e->fail_open != 0)
         return diag_set(d, e->fail_open, 0, "%s can't be opened", name);
     e->opened++;
@@ -130,6 +132,17 @@ int endpoint_clear(struct endpoint *e, struct endpoint_change *c, struct diag *d
     struct l4_policies none;
     l4_policies_init(&none);
     return fake_change(e, &none, c, d);
+}
+
+int endpoint_wipe(const char *name, struct diag *d)
+{
+    if (name[0] == '\0' || fake_index(name) == FAKE_ENDPOINTS_MAX)
+        return diag_set(d, ERR_NOTFOUND, 0, "There is no %s", name);
+    struct endpoint *e = fake_endpoint(name);
+    if (e->fail_change != 0)
+        return diag_set(d, e->fail_change, 0, "%s can't be changed", name);
+    l4_policies_release(&e->policies);
+    return 0;
 }
 
 int endpoint_block(struct endpoint *e, struct diag *d)

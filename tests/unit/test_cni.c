@@ -224,6 +224,50 @@ static void del_clears_and_succeeds_again_and_for_what_is_gone(UNUSED void **sta
     succeeds("DEL", conf);
 }
 
+static void del_clears_without_nft_too(UNUSED void **state)
+{
+    static const char conf[] = CONF("1.0.0", EVERY("8000") "," PREV);
+    succeeds("ADD", conf);
+    fake_system_err = ERR_NOTFOUND;
+    is_error(call("ADD", conf), 100, "no such program");
+    fake_endpoint(NETNS)->fail_change = ERR_PERM;
+    is_error(call("DEL", conf), 100, "can't be changed");
+    fake_endpoint(NETNS)->fail_change = 0;
+    succeeds("DEL", conf);
+    assert_int_equal(fake_endpoint(NETNS)->policies.count, 0);
+    struct outcome o =
+        call_with(&(struct cni_env){"DEL", "c0", "/run/netns/none", "eth0", NULL}, conf);
+    assert_int_equal(o.status, 0);
+}
+
+static void what_passes_is_to_be_tried_again(UNUSED void **state)
+{
+    static const char conf[] = CONF("1.0.0", EVERY("8000") "," PREV);
+    static const int passing[] = {ERR_BUSY, ERR_TIMEOUT};
+    for (size_t i = 0; i < ARRAY_LEN(passing); i++) {
+        fake_endpoint(NETNS)->fail_change = passing[i];
+        is_error(call("ADD", conf), 11, "can't be changed");
+        is_error(call("CHECK", conf), 11, "can't be changed");
+        is_error(call("DEL", conf), 11, "can't be changed");
+    }
+}
+
+static void commands_are_of_the_version_that_has_them(UNUSED void **state)
+{
+    is_error(call("CHECK", CONF("0.3.1", EVERY("8000") "," PREV)), 1, "0.4.0");
+    is_error(call("STATUS", CONF("1.0.0", EVERY("8000"))), 1, "1.1.0");
+    is_error(call("GC", CONF("1.0.0", EVERY("8000"))), 1, "1.1.0");
+    succeeds("ADD", CONF("0.3.0", EVERY("8000") "," PREV));
+    succeeds("CHECK", CONF("0.4.0", EVERY("8000") "," PREV));
+}
+
+static void a_network_has_a_name(UNUSED void **state)
+{
+    is_error(
+        call("ADD", "{\"cniVersion\":\"1.0.0\",\"type\":\"stile-cni\"," EVERY("8000") "," PREV "}"),
+        7, "name");
+}
+
 static void status_says_whether_containers_can_be_added(UNUSED void **state)
 {
     const struct cni_env env = {.command = "STATUS"};
@@ -251,6 +295,10 @@ int main(void)
         TEST(variables_that_are_missing_or_wrong_are_refused),
         TEST(check_tells_what_is_not_as_it_should_be),
         TEST(del_clears_and_succeeds_again_and_for_what_is_gone),
+        TEST(del_clears_without_nft_too),
+        TEST(what_passes_is_to_be_tried_again),
+        TEST(commands_are_of_the_version_that_has_them),
+        TEST(a_network_has_a_name),
         TEST(status_says_whether_containers_can_be_added),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
