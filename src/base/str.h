@@ -26,6 +26,9 @@ void str_lower(char *s);
 /* The whole text must be one decimal number in range; else ERR_FORMAT or ERR_TOOBIG. */
 MUST_CHECK int str_to_u64(const char *s, uint64_t max, uint64_t *ret_v);
 MUST_CHECK int str_to_u16(const char *s, uint16_t *ret_v);
+/* The number that the text begins with, as strtod(3) reads it, but in no locale: the point is a point. Infinite beyond the range of a
+ * double, 0 if there is none. ERR_NOMEM. */
+MUST_CHECK int str_to_double(const char *s, double *ret_v);
 
 /* Lower-case hex; dst needs 2 * len + 1. */
 void str_hex(char *dst, struct slice bytes);

@@ -1,7 +1,6 @@
 #include "policy/json_text.h"
 
 #include <float.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -240,6 +239,7 @@ static int read_number(struct parser *p, json_t **ret)
     const uint8_t *from = p->at;
     char text[NUMBER_MAX];
     json_int_t integer;
+    double real;
     bool whole;
 
     if (!skip_number(p, &whole))
@@ -248,8 +248,10 @@ static int read_number(struct parser *p, json_t **ret)
         return bad(p, "the number before this is too long");
     if (whole && to_integer(text, &integer))
         *ret = json_integer(integer);
+    else if (str_to_double(text, &real) < 0)
+        return no_memory(p);
     else
-        *ret = json_real(MAX(-DBL_MAX, MIN(DBL_MAX, strtod(text, NULL))));
+        *ret = json_real(MAX(-DBL_MAX, MIN(DBL_MAX, real)));
     return *ret != NULL ? 0 : no_memory(p);
 }
 

@@ -17,7 +17,7 @@ SOURCE, BUILD = (os.path.abspath(path) for path in sys.argv[1:3])
 NEVER = {"exit", "abort", "quick_exit", "printf", "__printf_chk", "vprintf", "__vprintf_chk", "fprintf", "__fprintf_chk",
          "vfprintf", "__vfprintf_chk", "dprintf", "__dprintf_chk", "puts", "putchar", "fputs", "fputc", "fwrite", "perror", "syslog",
          "__syslog_chk", "stdout", "stderr", "setlocale", "setenv", "putenv", "unsetenv", "umask", "strtok", "getpwnam",
-         "getgrnam", "localtime", "setvbuf", "system", "popen", "atexit", "raise", "uv_default_loop", "uv_replace_allocator",
+         "getgrnam", "localtime", "strtod", "localeconv", "setvbuf", "system", "popen", "atexit", "raise", "uv_default_loop", "uv_replace_allocator",
          "uv_signal_start", "json_set_alloc_funcs", "json_object_seed"}
 # …and these only in these sources: where they run in a child that is about to become another program, or check the code itself.
 ONLY_IN = {"_exit": {"nft_process.c", "unseen.c", "program.c", "namespace.c"}, "signal": {"program.c"}, "sigaction": {"unseen.c"},
@@ -96,6 +96,20 @@ def it_neither_ends_the_process_nor_prints_nor_changes_it(it):
         callers = callers_of(name)
         if not callers or callers - ONLY_IN[name]:
             raise Failed(f"{name} is called in {sorted(callers)}")
+
+
+def it_reads_numbers_in_every_locale(it):
+    with tempfile.TemporaryDirectory() as folder:
+        # Made here: which locales a host has is its own affair.
+        made = subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", os.path.join(folder, "de_DE.UTF-8")],
+                              capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            print("  not run: no locale with a comma can be made (package locales)")
+            return
+        text = run(os.path.join(BUILD, "tests/unit/test_json_text"),
+                   env={**os.environ, "LOCPATH": folder, "CMOCKA_MESSAGE_OUTPUT": "TAP"})
+        if not re.search(r"^ok \d+ - test_numbers_are_the_same_in_every_locale$", text, re.MULTILINE):
+            raise Failed(text)
 
 
 def callers_of(name):

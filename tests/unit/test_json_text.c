@@ -1,3 +1,4 @@
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,6 +84,32 @@ static void test_a_number_over_64_bits_is_a_real(void **state)
     json_decref(v);
     assert_int_equal(json_text_read(slice_str("1e999"), 0, &v, NULL), 0);
     assert_true(json_is_real(v));
+    json_decref(v);
+}
+
+/* The program's, not ours: a library takes it as it is. */
+static bool set_locale_with_a_comma(void)
+{
+    static const char *const names[] = {"de_DE.UTF-8", "de_DE", "German_Germany.1252"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (setlocale(LC_ALL, names[i]) != NULL && str_eq(localeconv()->decimal_point, ","))
+            return true;
+    (void)setlocale(LC_ALL, "C");
+    return false;
+}
+
+static void test_numbers_are_the_same_in_every_locale(void **state)
+{
+    (void)state;
+    json_t *v = NULL;
+
+    if (!set_locale_with_a_comma())
+        skip();
+    int r = json_text_read(slice_str("1234.5e1"), 0, &v, NULL);
+    (void)setlocale(LC_ALL, "C");
+    assert_int_equal(r, 0);
+    assert_true(json_real_value(v) == 12345.0);
     json_decref(v);
 }
 
@@ -183,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_of_every_kind_are_read),
         cmocka_unit_test(test_a_number_over_64_bits_is_a_real),
+        cmocka_unit_test(test_numbers_are_the_same_in_every_locale),
         cmocka_unit_test(test_what_is_wrong_is_told_with_line_and_column),
         cmocka_unit_test(test_what_is_no_number_is_refused),
         cmocka_unit_test(test_what_is_no_text_is_refused),
