@@ -315,7 +315,7 @@ const struct command command_policy_watch = {
         "    \"Settings\": {\"OutboundProxyPort\": \"15001\", \"UserID\": \"1337\"}}]}]}\n"
         "\n"
         "Examples:\n"
-        "  stile policy watch --file /etc/stile/policies.json\n"
+        "  stile policy watch --file /etc/stile/rules.json\n"
         "  stile policy watch --file rules.json --once --runtimeendpoint "
         "unix:///run/containerd/containerd.sock",
     .options = options,

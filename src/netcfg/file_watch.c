@@ -135,11 +135,15 @@ int file_watch_add(struct file_watch *w, const char *path)
 {
     char dir[PATH_MAX];
     int err = str_copy(dir, sizeof(dir), path);
-    char *slash = err == 0 ? strrchr(dir, '/') : NULL;
-    if (slash == NULL)
-        return ERR_INVAL;
-    *slash = '\0';
-    err = add_nearest(w, dir, slash + 1);
+    if (err < 0)
+        return err;
+    char *slash = strrchr(dir, '/');
+    if (slash == NULL) {
+        err = add(w, ".", path, DIRECTORY_EVENTS);
+    } else {
+        *slash = '\0';
+        err = add_nearest(w, dir, slash + 1);
+    }
     if (err < 0)
         return err;
     err = add(w, path, "", FILE_EVENTS | IN_DONT_FOLLOW);

@@ -22,7 +22,7 @@ int file_watch_new(struct loop *loop, void (*changed)(void *arg), void *arg,
 
 /* Forgets the paths of before; events of theirs that weren't told yet are lost, so look at the files after it. */
 void file_watch_clear(struct file_watch *w);
-/* ERR_LIMIT: one too many, or the system's limit. */
+/* Relative paths are those of the working directory at this time. ERR_LIMIT: one too many, or the system's limit. */
 int file_watch_add(struct file_watch *w, const char *path);
 int file_watch_add_directory(struct file_watch *w, const char *path); /* any file in it */
 

@@ -329,6 +329,8 @@ static const struct member settings_members[] = {
     {0},
 };
 
+#define LIST_MEMBER "Policies"
+
 static const struct member policy_members[] = {
     {"Type", TEXT, 0, read_type, NULL},
     {"Settings", OBJECT, 0, NULL, settings_members},
@@ -344,6 +346,9 @@ static bool read_policy(struct reading *r, const json_t *v, struct l4_policy *in
     if (!json_is_object(v))
         problem(r, ERR_FORMAT,
                 "a policy is an object: {\"Type\":\"" L4_TYPE "\",\"Settings\":{...}}");
+    else if (json_object_get(v, LIST_MEMBER) != NULL)
+        problem(r, ERR_FORMAT,
+                "this is a rule, as stile policy watch and stile-cni take them, and no policy");
     else if (!json_is_string(json_object_get(v, "Type")))
         problem(r, ERR_FORMAT, "Type: is missing, or no text: it must be \"" L4_TYPE "\"");
     else if (!json_is_object(json_object_get(v, "Settings")))
@@ -427,8 +432,6 @@ static int read_list(struct reading *r, const json_t *list, struct l4_policies *
     return err;
 }
 
-#define LIST_MEMBER "Policies"
-
 static int refuse_others(const json_t *root, struct diag *d)
 {
     json_t *object = json_incref((json_t *)(uintptr_t)root);
@@ -456,6 +459,10 @@ static int read_document(struct reading *r, const json_t *root, struct l4_polici
         return read_list(r, root, l, d);
     if (!json_is_object(root))
         return diag_set(d, ERR_FORMAT, 0, "this is neither a policy nor a list of them");
+    if (json_object_get(root, "Rules") != NULL)
+        return diag_set(d, ERR_FORMAT, 0,
+                        "this is a file of rules, for stile policy watch and stile-cni; policies "
+                        "are a list: [{\"Type\":\"" L4_TYPE "\",\"Settings\":{...}}]");
     if (list == NULL)
         return read_one(r, root, l, d);
     if (!json_is_array(list))

@@ -15,6 +15,8 @@
 #define CHUNK     4096
 #define WHAT_SIZE 64
 
+#define RULES_FORM "{\"Rules\": [{\"Labels\": { … }, \"Policies\": [ … ]}]}"
+
 static void release_rule(struct watch_rule *rule)
 {
     mem_free(rule->labels);
@@ -113,6 +115,10 @@ static int check_members(json_t *value, const char *what, struct diag *d)
     json_t *member;
     if (!json_is_object(value))
         return diag_set(d, ERR_FORMAT, 0, "%s: an object is expected", what);
+    if (json_object_get(value, "Type") != NULL)
+        return diag_set(d, ERR_FORMAT, 0,
+                        "%s: this is a policy, which a rule has in its Policies: " RULES_FORM,
+                        what);
     json_object_foreach(value, key, member)
     {
         if (!str_eq(key, "Labels") && !str_eq(key, "Annotations") && !str_eq(key, "Policies"))
@@ -154,7 +160,7 @@ static int find_rules(json_t *value, json_t **ret, struct diag *d)
     }
     json_t *rules = json_object_get(value, "Rules");
     if (!json_is_array(rules))
-        return diag_set(d, ERR_FORMAT, 0, "The rules are expected as {\"Rules\": [ … ]}");
+        return diag_set(d, ERR_FORMAT, 0, "Rules are expected, as " RULES_FORM);
     json_object_foreach(value, key, member) if (!str_eq(key, "Rules")) return diag_set(
         d, ERR_FORMAT, 0, "Unknown member \"%.100s\" beside Rules", key);
     *ret = rules;

@@ -197,13 +197,13 @@ POLICY_EXPOSURE = 4.5
 
 def the_policy_watch_serves_under_its_hardening(lan):
     host = lan.host(systemd=True)
-    host.write("/etc/stile/policies.json", RULES)
+    host.write("/etc/stile/rules.json", RULES)
     host.check("systemctl", "start", POLICY_UNIT)
 
     def messages():
         return [e["MESSAGE"] for e in journal(host, "-u", POLICY_UNIT, "SYSLOG_IDENTIFIER=stile")]
     wait_until(lambda: any("No container runtime" in m for m in messages()), "it looks for a runtime")
-    host.write("/etc/stile/policies.json", "[")
+    host.write("/etc/stile/rules.json", "[")
     host.check("systemctl", "reload", POLICY_UNIT)
     wait_until(lambda: any("rules of before" in m and "line 1" in m for m in messages()), "it has read the wrong rules")
     assert show(host, POLICY_UNIT, "ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
@@ -214,7 +214,7 @@ def the_policy_watch_serves_under_its_hardening(lan):
 
 def policies_can_be_applied_under_the_hardening_of_their_unit(lan):
     host = lan.host(systemd=True)
-    host.write("/etc/stile/policies.json", RULES)
+    host.write("/etc/stile/rules.json", RULES)
     host.check("ip", "netns", "add", "blue")
     host.check("ip", "-n", "blue", "link", "set", "lo", "up")
     stile = show(host, POLICY_UNIT, "ExecStart")["ExecStart"].split("path=")[1].split()[0]

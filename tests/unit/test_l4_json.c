@@ -287,6 +287,8 @@ static void test_unknown_members_are_refused_by_name(void **state)
                    "InboundExceptions.Ports: unknown");
     expect_refused("{\"Type\":\"L4WFPPROXY\",\"Settings\":{},\"Id\":1}", "Id: unknown member");
     expect_refused("{\"Policies\":[],\"Version\":1}", "Version: unknown member");
+    expect_refused("{\"Rules\":[]}", "this is a file of rules, for stile policy watch");
+    expect_refused("[{\"Labels\":{},\"Policies\":[]}]", "policy 1, this is a rule");
     expect_refused(POLICY("\"\\u001b[31m\\u00e9\":\"\""), "?[31m??: unknown member");
 }
 

@@ -82,6 +82,8 @@ static void what_is_wrong_is_named_with_its_rule_and_member(UNUSED void **state)
     refused("{\"Rules\":{}}", ERR_FORMAT, "\"Rules\"");
     refused("{\"Rules\":[],\"Rule\":[]}", ERR_FORMAT, "\"Rule\"");
     refused("[7]", ERR_FORMAT, "rule 1");
+    refused("[" TO("8000") "]", ERR_FORMAT, "rule 1: this is a policy");
+    refused("{\"Policies\":[" TO("8000") "]}", ERR_FORMAT, "Rules are expected, as {\"Rules\"");
     refused("[{\"Polices\":[]}]", ERR_FORMAT, "rule 1: unknown member \"Polices\"");
     refused("[{\"Policies\":[]},{}]", ERR_FORMAT, "rule 2: Policies is missing");
     refused("[{\"Labels\":{\"app\":1},\"Policies\":[]}]", ERR_FORMAT, "rule 1, Labels.app");
