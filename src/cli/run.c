@@ -10,7 +10,6 @@
  * It ends when the launcher ends, with the launcher's status. When the engine ends first, the program is ended: it would hang.
  */
 #include "cli/run.h"
-#include "base/fd.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "agent/agent.h"
 #include "agent/home.h"
 #include "base/buf.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"

@@ -6,12 +6,12 @@
  * most such routes without rules: harmless, and the next change puts it right, as nothing is taken for granted and all of it is
  * read from the kernel each time. Nothing is sent when all is as it should be.
  */
-#include "base/fd.h"
 #include "policy/endpoint.h"
 
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "netcfg/rtnl.h"

@@ -1,5 +1,6 @@
-#include "base/str.h"
 #include "policy/l4_json.h"
+
+#include "base/str.h"
 #include "policy/l4_value.h"
 
 static void decref(json_t **v)

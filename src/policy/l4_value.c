@@ -137,6 +137,30 @@ static bool is_path_below(const char *path)
     }
 }
 
+/* Quotes would end the text in nft's rules, and of other bytes nobody says what they mean there. */
+static size_t first_bad_byte(const char *text)
+{
+    size_t i = 0;
+
+    while (text[i] >= ' ' && text[i] <= '~' && text[i] != '\'' && text[i] != '"')
+        i++;
+    return i;
+}
+
+static int refuse_byte(const char *text, size_t at, struct diag *d)
+{
+    char byte[8];
+
+    if (text[at] == '\'' || text[at] == '"')
+        (void)str_format(byte, sizeof(byte), "%c", text[at]);
+    else
+        (void)str_format(byte, sizeof(byte), "0x%02x", (unsigned char)text[at]);
+    return diag_set(d, ERR_FORMAT, 0,
+                    "\"%s\" can't be named in a rule: byte %zu is %s, and only printable ASCII "
+                    "without quotes can stand there. Give the control group another name",
+                    shown(text).text, at + 1, byte);
+}
+
 int l4_cgroup_parse(const char *text, char ret[L4_CGROUP_SIZE], struct diag *d)
 {
     const char *path = text[0] == '/' ? text + 1 : text;
@@ -151,12 +175,13 @@ int l4_cgroup_parse(const char *text, char ret[L4_CGROUP_SIZE], struct diag *d)
         return diag_set(d, ERR_FORMAT, 0,
                         "\"%s\" is too long for a control group: at most %d bytes",
                         shown(text).text, L4_CGROUP_SIZE - 1);
-    /* Quotes would end the text in nft's rules. */
-    if (!is_path_below(path) || !str_is_printable(slice_str(path)) || strpbrk(path, "'\"") != NULL)
-        return diag_set(
-            d, ERR_FORMAT, 0,
-            "\"%s\" is no control group: it is a path like system.slice/proxy.service, without "
-            "\"..\" and quotes",
-            shown(text).text);
+    if (!is_path_below(path))
+        return diag_set(d, ERR_FORMAT, 0,
+                        "\"%s\" is no control group: it is a path like "
+                        "system.slice/proxy.service, without \".\", \"..\" and empty names",
+                        shown(text).text);
+    size_t bad = first_bad_byte(text);
+    if (text[bad] != '\0')
+        return refuse_byte(text, bad, d);
     return str_copy(ret, L4_CGROUP_SIZE, path);
 }

@@ -1,9 +1,10 @@
+#include "policy/lookup_system.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
 
 #include "base/str.h"
-#include "policy/lookup_system.h"
 #include "policy/podman.h"
 
 int lookup_shielded(int (*run)(void *arg), void *arg)

@@ -1,5 +1,6 @@
-#include "policy/hns.h"
 #include "policy/lookup_system.h"
+
+#include "policy/hns.h"
 
 int lookup_shielded(int (*run)(void *arg), void *arg)
 {

@@ -64,13 +64,13 @@ static int look_for_route(struct work *w, uint8_t version, bool *ret_there)
     return unless_gone(err);
 }
 
-static int explain_route(struct work *w, int err)
+static int explain_route(struct work *w, uint8_t version, int err)
 {
     if (err == ERR_EXISTS)
         return diag_set(w->d, err, 0,
                         "Routing table %d, which carries UDP to the proxy, has somebody else's "
-                        "route: remove it (ip route flush table %d)",
-                        POLICY_ROUTES, POLICY_ROUTES);
+                        "route for IPv%u: remove it (ip -%u route flush table %d)",
+                        POLICY_ROUTES, version, version, POLICY_ROUTES);
     return err;
 }
 
@@ -87,7 +87,7 @@ static int set_route(struct work *w, size_t i, bool wanted)
         return err;
     if (!wanted)
         return unless_gone(rtnl_delete_route(w->rtnl, &route, w->d));
-    err = explain_route(w, rtnl_new_route(w->rtnl, &route, w->d));
+    err = explain_route(w, versions[i], rtnl_new_route(w->rtnl, &route, w->d));
     w->done.route[i] = err == 0;
     return err;
 }

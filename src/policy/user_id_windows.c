@@ -1,6 +1,7 @@
+#include "policy/user_id.h"
+
 #include "policy/l4_value.h"
 #include "policy/shown.h"
-#include "policy/user_id.h"
 
 static int id_of(const char *name, uint32_t *ret, struct diag *d)
 {

@@ -511,11 +511,21 @@ static void a_refusal_leaves_half_a_route_as_half_a_route(void **state UNUSED)
 
 static void a_foreign_route_in_our_table_is_told(void **state UNUSED)
 {
-    in_container("ip route add blackhole default table 57110");
-    look(before);
-    assert_int_equal(try(endpoint_apply, "[" UDP_POLICY "]"), ERR_EXISTS);
-    assert_non_null(strstr(d.text, "ip route flush table 57110"));
-    expect_as_before();
+    static const char *const versions[] = {"4", "6"};
+    char words[64];
+
+    for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+        (void)snprintf(words, sizeof(words), "ip -%s route add blackhole default table 57110",
+                       versions[i]);
+        in_container(words);
+        look(before);
+        assert_int_equal(try(endpoint_apply, "[" UDP_POLICY "]"), ERR_EXISTS);
+        (void)snprintf(words, sizeof(words), "ip -%s route flush table 57110", versions[i]);
+        assert_non_null(strstr(d.text, words));
+        expect_as_before();
+        in_container(words);
+    }
+    must(endpoint_apply, "[" UDP_POLICY "]");
 }
 
 static void a_loopback_that_is_down_is_told(void **state UNUSED)

@@ -268,6 +268,13 @@ static void test_what_is_wrong_is_named_with_its_place(void **state)
     expect_refused(POLICY("\"UserID\":1337"), "Settings.UserID: must be a text");
     expect_refused(POLICY("\"GroupID\":\"4294967295\""), "Settings.GroupID");
     expect_refused(POLICY("\"Cgroup\":\"../x\""), "Settings.Cgroup: \"../x\" is no control group");
+    expect_refused(POLICY("\"Cgroup\":\"a//x\""), "Settings.Cgroup: \"a//x\" is no control group");
+    expect_refused(POLICY("\"Cgroup\":\"/a/it's\""), "byte 6 is ', and only printable ASCII");
+    expect_refused(POLICY("\"Cgroup\":\"a\\\"b\""),
+                   "\"a\"b\" can't be named in a rule: byte 2 is \",");
+    expect_refused(POLICY("\"Cgroup\":\"caf\u00e9.x\""),
+                   "\"caf??.x\" can't be named in a rule: byte 4 is 0xc3,");
+    expect_refused(POLICY("\"Cgroup\":\"a\\tb\""), "byte 2 is 0x09,");
     expect_refused(POLICY("\"UdpMode\":\"fast\""), "Settings.UdpMode: \"fast\"");
     expect_refused("[" POLICY("\"Port\":\"1\"") "," POLICY("\"Port\":\"90001\"") "]",
                    "policy 2, Settings.Port: port 90001 is over 65535");
