@@ -49,6 +49,18 @@ restore() {
     [ -z "${made_pg_dirs:-}" ] || rmdir --ignore-fail-on-non-empty /etc/postgresql-common/createcluster.d 2>/dev/null || true
 }
 
+# A mirror's bad moment, or another's apt that holds a lock, is no reason to fail: three times, with pauses.
+update_and_install() {
+    local options=(-y -q --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3) pause
+    for pause in 10 30 0; do
+        apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 update >/dev/null ||
+            echo "bootstrap: apt-get update failed, trying with the lists at hand" >&2
+        apt-get install "${options[@]}" "$@" </dev/null >"$log" 2>&1 && return 0
+        [ "$pause" -eq 0 ] || { echo "bootstrap: this failed; once more in $pause s" >&2; sleep "$pause"; }
+    done
+    return 1
+}
+
 install_as_root() {
     trap restore EXIT
     if [ ! -e "$POLICY" ]; then
@@ -62,11 +74,9 @@ install_as_root() {
         made_pg=1
         echo 'create_main_cluster = false' >"$PG_CONF"
     fi
-    local options=(-y -q --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
     export DEBIAN_FRONTEND=noninteractive
     echo "bootstrap: installing $*"
-    apt-get -q -o DPkg::Lock::Timeout=300 update >/dev/null || echo "bootstrap: apt-get update failed, trying with the lists at hand" >&2
-    apt-get install "${options[@]}" "$@" </dev/null >"$log" 2>&1 || { tail -n 30 "$log" >&2; return 1; }
+    update_and_install "$@" || { tail -n 30 "$log" >&2; return 1; }
     disable_services "$@"
 }
 

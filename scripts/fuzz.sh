@@ -36,10 +36,11 @@ share() {
 }
 
 run_one() {
-    local name=$1 seconds=$2 corpus=tests/fuzz/corpus/$1
+    local name=$1 seconds=$2 corpus=tests/fuzz/corpus/$1 more=()
+    [ -z "$quick" ] || more=(-seed=1)
     mkdir -p "$build/found/$name" "$build/crashes" "$build/logs"
     [ -d "$corpus" ] || { echo "$name: no corpus in $corpus"; return 1; }
-    "$build/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1500 -max_len=4096 \
+    "$build/tests/fuzz/fuzz_$name" -max_total_time="$seconds" "${more[@]}" -timeout=10 -rss_limit_mb=1500 -max_len=4096 \
         -artifact_prefix="$build/crashes/$name-" "$build/found/$name" "$corpus" >"$build/logs/$name" 2>&1 </dev/null && return 0
     tail -n 60 "$build/logs/$name"
     return 1
@@ -52,10 +53,12 @@ check 'fuzz: build' build_harnesses
 if [ "$failures" -eq 0 ]; then
     mapfile -t names < <(if [ $# -gt 0 ]; then printf '%s\n' "$@"; else harnesses; fi)
     if [ ${#names[@]} -gt 0 ]; then
-        [ "$seconds" != quick ] || seconds=$(share ${#names[@]})
+        # The quick ones are a test, which goes the same way each time; the long ones search.
+        quick=
+        [ "$seconds" != quick ] || { quick=1 && seconds=$(share ${#names[@]}); }
         # Each in a shell of its own; `check` appends one short line, which no other can cut.
         export -f run_one check
-        export build results
+        export build results quick
         printf '%s\n' "${names[@]}" | xargs -P "$JOBS" -I{} bash -c 'check "fuzz: $1" run_one "$1" "$2"' sh {} "$seconds"
     fi
 fi

@@ -82,27 +82,32 @@ fail() {
     exit 1
 }
 
+# Whether it succeeds shows when the packages are asked for again.
 update_lists() {
     if [ "$(id -u)" -eq 0 ]; then
-        apt-get -q -o DPkg::Lock::Timeout=300 update >/dev/null
+        apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 update >/dev/null || true
     else
-        sudo -n apt-get -q -o DPkg::Lock::Timeout=300 update >/dev/null 2>&1 ||
+        sudo -n apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 update >/dev/null 2>&1 ||
             fail "can't download the packages; run as root: apt-get update, then this again as yourself"
     fi
 }
 
 # download DIR PACKAGE...: apt checks what it fetches against the signed lists.
 download() {
-    (cd "$1" && shift && apt-get -q -o APT::Sandbox::User=root download "$@" >"$work/log" 2>&1)
+    (cd "$1" && shift && apt-get -q -o APT::Sandbox::User=root -o Acquire::Retries=3 download "$@" >"$work/log" 2>&1)
 }
 
 fetch() {
+    local pause
     mkdir -p "$work/$1.debs"
-    # shellcheck disable=SC2046
-    download "$work/$1.debs" $(packages "$1") && return 0
-    update_lists
-    # shellcheck disable=SC2046
-    download "$work/$1.debs" $(packages "$1") || { cat "$work/log" >&2; fail "could not download the packages of '$1'"; }
+    # The lists may be missing or old; and a mirror has bad moments.
+    for pause in 0 10 30 end; do
+        # shellcheck disable=SC2046
+        download "$work/$1.debs" $(packages "$1") && return 0
+        [ "$pause" = end ] || { sleep "$pause"; update_lists; }
+    done
+    cat "$work/log" >&2
+    fail "could not download the packages of '$1'"
 }
 
 # One root directory per system: /usr is merged on the machines that run this.

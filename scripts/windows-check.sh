@@ -10,7 +10,8 @@ build=$1
 root=$PWD
 export CMOCKA_MESSAGE_OUTPUT=TAP
 JOBS=${JOBS:-$(nproc)}
-sysroot=$(cross/sysroot.sh)
+# It may have to fetch, and a mirror has bad moments.
+sysroot=$(cross/sysroot.sh || { sleep 20 && cross/sysroot.sh; })
 
 paths() {
     cat <<INI
@@ -39,12 +40,23 @@ configure() {
 # A server that stays: without a running program wine stops its services after two seconds.
 start_wine() {
     export WINEPREFIX=$root/$build/wine WINEDLLOVERRIDES='winedbg.exe=d;mscoree=;mshtml=' WINELOADER=/usr/lib/wine/wine64
-    mkdir -p "$WINEPREFIX"
     trap 'wineserver -k || true' EXIT
-    wineserver -p
+    local attempt
+    for attempt in 1 2 3; do
+        make_prefix && return 0
+        echo "windows-check: wine didn't start ($attempt)" >&2
+        wineserver -k || true
+        wineserver -w || true
+        rm -rf "$WINEPREFIX"
+    done
+    return 1
+}
+
+make_prefix() {
+    mkdir -p "$WINEPREFIX"
+    wineserver -p || return 1
     if [ ! -f "$WINEPREFIX/stile-ready" ]; then
-        wine_quietly wineboot -i
-        wine_quietly winecfg -v win10
+        wine_quietly wineboot -i && wine_quietly winecfg -v win10 || return 1
         touch "$WINEPREFIX/stile-ready"
     fi
     # The first program starts wine's own services: what they say is not about our tests.

@@ -92,6 +92,7 @@ def run_here(tests, make_world, limit_s=LIMIT_S):
     """Runs the tests in order in one world, where the caller is: without namespaces. Arguments of the program: words; only tests
     with one of them in their names."""
     signal.signal(signal.SIGALRM, _on_alarm)
+    os.umask(0o022)  # whatever the caller's: users of a test are others than its own
     chosen = [t for t in tests if not sys.argv[1:] or any(word in t.__name__ for word in sys.argv[1:])]
     failed = skipped = 0
     try:
