@@ -170,18 +170,30 @@ BOOL WINAPI DllMain(HINSTANCE module UNUSED, DWORD reason, void *reserved UNUSED
 
 /* ---- The log ---- */
 
+static void append(const char *path, const char *fmt, va_list args)
+{
+    FILE *file = fopen(path, "ab");
+    if (file == NULL)
+        return;
+    (void)vfprintf(file, fmt, args);
+    (void)fputc('\n', file);
+    (void)fclose(file);
+}
+
+/* One writer at a time, of all threads and processes: to append is to find the end and then to write. */
 void double_log(const char *fmt, ...)
 {
     const char *path = getenv("HNS_LOG");
-    FILE *file = path != NULL ? fopen(path, "ab") : NULL;
+    HANDLE mutex = path != NULL ? CreateMutexA(NULL, FALSE, "stile-hns-double-log") : NULL;
     va_list args;
-    if (file == NULL)
+    if (path == NULL)
         return;
+    (void)WaitForSingleObject(mutex, INFINITE);
     va_start(args, fmt);
-    vfprintf(file, fmt, args);
+    append(path, fmt, args);
     va_end(args);
-    fputc('\n', file);
-    fclose(file);
+    (void)ReleaseMutex(mutex);
+    (void)CloseHandle(mutex);
 }
 
 /* ---- Failures ---- */
