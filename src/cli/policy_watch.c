@@ -155,7 +155,7 @@ static void end_once(struct service *s, int status)
 static void on_event(void *arg, const struct watch_event *event)
 {
     struct service *s = arg;
-    policy_watch_tell(s->cli->json, event);
+    policy_watch_tell(s->cli->json, s->once, event);
     if (event->kind == WATCH_DISCONNECTED && s->once)
         end_once(s, CLI_FAILED);
 }

@@ -5,15 +5,30 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "cli/output.h"
 
 #define MESSAGE_SIZE 1200
 
 /* ---- as JSON ---- */
 
+/* What isn't UTF-8 (a text that was cut, for one) can't be JSON's. */
+static json_t *tamed(const char *text)
+{
+    CLEANUP(mem_freep) char *copy = mem_strdup(text);
+    if (copy == NULL)
+        return NULL;
+    output_tame(copy, true);
+    return json_string(copy);
+}
+
 static void set_text(json_t *o, const char *key, const char *text)
 {
+    json_t *value = json_string(text);
     if (text[0] != '\0')
-        (void)json_object_set_new(o, key, json_string(text));
+        (void)json_object_set_new(o, key, value != NULL ? value : tamed(text));
+    else
+        json_decref(value);
 }
 
 static json_t *new_line(const char *word)
@@ -23,11 +38,11 @@ static json_t *new_line(const char *word)
     return json_pack("{s:s, s:s}", "time", time, "event", word);
 }
 
-/* Takes it. Flushed, so that a reader sees each when it happens. */
+/* Takes it. Flushed, so that a reader sees each when it happens; ASCII alone, as a terminal may read it too. */
 static void print_line(json_t *o)
 {
-    if (o == NULL || json_dumpf(o, stdout, JSON_COMPACT) < 0 || putchar('\n') == EOF ||
-        fflush(stdout) != 0)
+    if (o == NULL || json_dumpf(o, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) < 0 ||
+        putchar('\n') == EOF || fflush(stdout) != 0)
         log_error("An event couldn't be written to standard output");
     json_decref(o);
 }
@@ -64,33 +79,34 @@ static enum log_level level_of(enum watch_event_kind kind)
     return levels[kind];
 }
 
-static int put_failure(struct buf *b, const struct watch_event *e, const char *state)
+static int put_failure(struct buf *b, bool once, const struct watch_event *e, const char *state)
 {
     int r = buf_printf(b, "%s: its policies can't be applied, and %s: %s", e->name, state, e->text);
-    if (r == 0 && e->retry_ms > 0)
+    if (r == 0 && e->retry_ms > 0 && !once)
         r = buf_printf(b, ". Tried again in %.1f s", e->retry_ms / 1000.0);
     return r;
 }
 
-static int put_message(struct buf *b, const struct watch_event *e)
+static int put_message(struct buf *b, bool once, const struct watch_event *e)
 {
     switch (e->kind) {
     case WATCH_CONNECTED:
-    case WATCH_DISCONNECTED:
         return buf_put_str(b, e->text);
+    case WATCH_DISCONNECTED:
+        return buf_printf(b, "%s%s", e->text, once ? "" : "; trying again until it works");
     case WATCH_LISTED:
         return buf_put_str(b, "All containers that run have been told");
     case WATCH_APPLIED:
-        return buf_printf(b, "%s: %zu policies added, %zu removed, %zu were there", e->name,
+        return buf_printf(b, "%s: policies applied: %zu added, %zu removed, %zu unchanged", e->name,
                           e->added, e->removed, e->unchanged);
     case WATCH_REPAIRED:
         return buf_printf(b, "%s: repaired what was changed from outside: %s", e->name, e->text);
     case WATCH_RIGHT:
-        return buf_printf(b, "%s: its %zu policies are right", e->name, e->unchanged);
+        return buf_printf(b, "%s: policies are right: %zu", e->name, e->unchanged);
     case WATCH_BLOCKED:
-        return put_failure(b, e, "nothing enters or leaves");
+        return put_failure(b, once, e, "nothing enters or leaves");
     case WATCH_FAILED:
-        return put_failure(b, e, "its network is NOT blocked");
+        return put_failure(b, once, e, "its network is NOT blocked");
     case WATCH_HOST:
         return buf_printf(b, "%s: has the host's own network, so it is left alone", e->name);
     case WATCH_UNMATCHED:
@@ -105,7 +121,7 @@ static int put_message(struct buf *b, const struct watch_event *e)
     }
 }
 
-static void log_it(const struct watch_event *e)
+static void log_it(bool once, const struct watch_event *e)
 {
     struct buf b;
     struct log_field fields[3];
@@ -113,7 +129,7 @@ static void log_it(const struct watch_event *e)
     if (!log_enabled(level_of(e->kind)))
         return;
     buf_init(&b, MESSAGE_SIZE);
-    int r = put_message(&b, e); /* one that is too long stays at what fitted */
+    int r = put_message(&b, once, e); /* one that is too long stays at what fitted */
     const char *message = r == 0 || buf_len(&b) > 0 ? buf_cstr(&b) : NULL;
     if (e->sandbox[0] != '\0')
         fields[count++] = (struct log_field){.name = "sandbox", .text = e->sandbox};
@@ -126,12 +142,12 @@ static void log_it(const struct watch_event *e)
     buf_release(&b);
 }
 
-void policy_watch_tell(bool json, const struct watch_event *event)
+void policy_watch_tell(bool json, bool once, const struct watch_event *event)
 {
     if (json)
         print_event(event);
     else
-        log_it(event);
+        log_it(once, event);
 }
 
 void policy_watch_tell_rules(bool json, size_t count, const char *problem)
@@ -144,7 +160,10 @@ void policy_watch_tell_rules(bool json, size_t count, const char *problem)
             set_text(o, "text", problem);
         print_line(o);
     } else if (problem == NULL) {
-        log_info("%zu %s", count, count == 1 ? "rule" : "rules");
+        if (count == 0)
+            log_warn("There is no rule in the file: no container is given policies");
+        else
+            log_info("%zu %s", count, count == 1 ? "rule" : "rules");
     } else {
         log_error("The rules of before stay in use: %s", problem);
     }

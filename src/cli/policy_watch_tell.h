@@ -4,7 +4,8 @@
 
 #include "policy/watch.h"
 
-void policy_watch_tell(bool json, const struct watch_event *event);
+/* once: nothing is tried again, so nobody is told that it will be. */
+void policy_watch_tell(bool json, bool once, const struct watch_event *event);
 /* The rules were read; or they are wrong, and those of before stay. */
 void policy_watch_tell_rules(bool json, size_t count, const char *problem);
 

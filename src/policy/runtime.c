@@ -126,7 +126,6 @@ static void disconnect(struct runtime *r, const struct diag *why)
 /* And once more later. */
 static void fail(struct runtime *r, const struct diag *why)
 {
-    char text[sizeof(why->text) + 64];
     struct diag d = *why; /* it may be the connection's */
     disconnect(r, &d);
     if (r->freed)
@@ -134,9 +133,8 @@ static void fail(struct runtime *r, const struct diag *why)
     r->connected = false;
     runtime_items_forget_told(&r->items);
     timer_start(&r->timer, r->backoff_ms);
-    (void)str_format(text, sizeof(text), "%s; trying again until it works", d.text);
     r->backoff_ms = MIN(r->backoff_ms * 2, (unsigned)BACKOFF_MAX_MS);
-    say(r, false, text);
+    say(r, false, d.text);
 }
 
 static void fail_with(struct runtime *r, int err, const char *doing)
@@ -525,7 +523,8 @@ int runtime_start(struct loop *loop, const char *endpoint, const struct runtime_
     if (endpoint != NULL && str_eq(endpoint, "podman"))
         return diag_set(d, ERR_UNSUPPORTED, 0,
                         "podman tells nobody of its containers as they come: they can be looked up "
-                        "one by one, not watched");
+                        "one by one, not watched. With stile-cni(8) in the list of plugins of "
+                        "their network they have policies from the start");
     int err = r->anywhere ? 0 : cri_place_path(endpoint, r->path, d);
     if (err < 0)
         return err;

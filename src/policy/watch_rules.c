@@ -189,12 +189,22 @@ int watch_rules_read_value(json_t *value, struct watch_rules **ret, struct diag 
     return r;
 }
 
+static bool is_blank(struct slice text)
+{
+    while (text.len > 0 && strchr(" \t\r\n", text.data[0]) != NULL && text.data[0] != '\0')
+        text = slice_from(text, 1);
+    return text.len == 0;
+}
+
 int watch_rules_read(struct slice text, struct watch_rules **ret, struct diag *d)
 {
     json_t *value = NULL;
     if (text.len > WATCH_RULES_TEXT_MAX)
         return diag_set(d, ERR_TOOBIG, 0, "The rules are longer than %zu bytes",
                         WATCH_RULES_TEXT_MAX);
+    if (is_blank(text))
+        return diag_set(d, ERR_FORMAT, 0,
+                        "There is nothing in it. No rules at all are {\"Rules\": []}");
     int r = json_text_read(text, 0, &value, d);
     if (r < 0)
         return r;
