@@ -1,11 +1,18 @@
 #include "policy/nft_view.h"
 
 #include "base/str.h"
+#include "policy/nft_dispatch.h"
 #include "policy/nft_match.h"
 #include "policy/nft_ports.h"
 #include "policy/nft_rules.h"
 
 enum { ACTION_SIZE = 64 };
+
+/* Runs with more port ranges are looked up in one map. Not shorter ones: thousands of sets make a change slow. */
+enum { RANGES_WALKED = 32 };
+
+static const char *const protocol_names[] = {
+    [L4_TCP] = "tcp", [L4_UDP] = "udp", [L4_TCP | L4_UDP] = "th"};
 
 static const char *const names[2][2][2] = {
     /* decides, hands over */
@@ -139,6 +146,203 @@ static void policy_rules(const struct view_draft *d, size_t i, bool hands_over)
         filter_rules(d->text, p, d->view, L4_UDP, hands_over ? "drop" : "return");
 }
 
+/* ---- Runs of policies that differ by port alone ---- */
+
+static const struct port_set *called_ports(const struct l4_policy *p, struct nft_view v)
+{
+    return v.inbound ? &p->local_ports : &p->remote_ports;
+}
+
+static bool has_rule(const struct view_draft *d, const struct l4_policy *p)
+{
+    return protocols_of(p, d->view) != 0 || taken_elsewhere(p, d->view, d->protocols) != 0;
+}
+
+/* Whether the ports that are called are all that its filter asks for. */
+static bool goes_by_port(const struct view_draft *d, const struct l4_policy *p)
+{
+    const struct port_set *others = d->view.inbound ? &p->remote_ports : &p->local_ports;
+
+    return !d->view.loopback && taken_elsewhere(p, d->view, d->protocols) == 0 &&
+           called_ports(p, d->view)->count > 0 && others->count == 0 &&
+           p->local_addresses.count == 0 && p->remote_addresses.count == 0;
+}
+
+static bool same_kind(const struct view_draft *d, const struct l4_policy *a,
+                      const struct l4_policy *b)
+{
+    return protocols_of(a, d->view) == protocols_of(b, d->view) &&
+           has_chain(a, d->view.inbound) == has_chain(b, d->view.inbound);
+}
+
+/* The policy after the run that begins here. Those without a rule in this view are no hindrance. */
+static size_t end_of_run(const struct view_draft *d, struct nft_dispatch *x, size_t first)
+{
+    const struct l4_policy *one = &d->policies->items[first];
+    size_t end = first;
+
+    nft_dispatch_begin(x, first);
+    for (; end < d->policies->count; end++) {
+        const struct l4_policy *p = &d->policies->items[end];
+        if (!has_rule(d, p))
+            continue;
+        if (x->ranges == 0)
+            one = p;
+        if (!goes_by_port(d, p) || !same_kind(d, one, p) ||
+            !nft_dispatch_add(x, called_ports(p, d->view), end))
+            break;
+    }
+    return MAX(end, first + 1);
+}
+
+/* What a run is written from. */
+struct look_up {
+    const struct view_draft *draft;
+    const struct nft_dispatch *ports;
+    bool hands_over;
+};
+
+/* Neighbours with the same one are written as one range. */
+static size_t value_of(const struct look_up *u, size_t policy)
+{
+    const struct l4_policy *p = &u->draft->policies->items[policy];
+    struct nft_view v = u->draft->view;
+
+    if (u->hands_over)
+        return direction(p, v)->proxy_port;
+    return has_chain(p, v.inbound) ? policy : 0;
+}
+
+/* The first range after `after`; false: no more. */
+static bool next_range(const struct look_up *u, uint32_t after, struct port_range *ret,
+                       size_t *ret_policy)
+{
+    uint32_t first = after + 1;
+    size_t other;
+
+    while (first <= UINT16_MAX && !nft_dispatch_find(u->ports, first, ret_policy))
+        first++;
+    if (first > UINT16_MAX)
+        return false;
+    uint32_t last = first;
+    while (last < UINT16_MAX && nft_dispatch_find(u->ports, last + 1, &other) &&
+           value_of(u, other) == value_of(u, *ret_policy))
+        last++;
+    *ret = (struct port_range){(uint16_t)first, (uint16_t)last};
+    return true;
+}
+
+static void put_value(const struct look_up *u, size_t policy)
+{
+    const struct l4_policy *p = &u->draft->policies->items[policy];
+    struct nft_view v = u->draft->view;
+    char action[ACTION_SIZE];
+
+    if (u->hands_over && v.way == NFT_REDIRECT) {
+        nft_put(u->draft->text, " : %u", (unsigned)direction(p, v)->proxy_port);
+        return;
+    }
+    if (!u->hands_over && !has_chain(p, v.inbound))
+        return; /* a set, no map */
+    if (u->hands_over)
+        handover(action, p, v);
+    else
+        decision(action, p, policy, v);
+    nft_put(u->draft->text, " : %s", action);
+}
+
+/* "{ 53 : goto outbound_policy_1, 80-90 : goto outbound_policy_2 }" */
+static void put_ranges(const struct look_up *u, bool in_braces)
+{
+    struct port_range r = {0};
+    const char *before = in_braces ? "{ " : "";
+    char text[12];
+    size_t policy;
+
+    while (next_range(u, r.last, &r, &policy)) {
+        port_range_format(r, text);
+        nft_put(u->draft->text, "%s%s", before, text);
+        put_value(u, policy);
+        before = ", ";
+    }
+    nft_put(u->draft->text, in_braces ? " }" : "");
+}
+
+/* nft writes a set of one without braces, but not a map. */
+static bool is_one_range(const struct look_up *u)
+{
+    struct port_range r = {0};
+    size_t policy;
+
+    return next_range(u, 0, &r, &policy) && !next_range(u, r.last, &r, &policy);
+}
+
+static void look_up_rule(const struct look_up *u, const struct l4_policy *one, unsigned protocols)
+{
+    const char *protocol = protocol_names[protocols];
+    struct nft_view v = u->draft->view;
+    struct nft_text *t = u->draft->text;
+    char action[ACTION_SIZE];
+
+    if (u->hands_over && v.way == NFT_REDIRECT)
+        nft_put(t, "\t\tmeta l4proto %s redirect to :%s dport map ", protocol, protocol);
+    else if (u->hands_over || has_chain(one, v.inbound))
+        nft_put(t, "\t\t%s dport vmap ", protocol);
+    else
+        nft_put(t, "\t\t%s dport ", protocol);
+    if (u->hands_over || has_chain(one, v.inbound)) {
+        put_ranges(u, true);
+    } else {
+        decision(action, one, 0, v);
+        put_ranges(u, !is_one_range(u));
+        nft_put(t, " %s", action);
+    }
+    nft_put(t, "\n");
+}
+
+static void look_up_rules(const struct look_up *u, size_t first)
+{
+    const struct l4_policies *l = u->draft->policies;
+
+    while (!has_rule(u->draft, &l->items[first]))
+        first++;
+    const unsigned own = protocols_of(&l->items[first], u->draft->view);
+    if (own == (L4_TCP | L4_UDP) && u->hands_over) {
+        look_up_rule(u, &l->items[first], L4_TCP);
+        look_up_rule(u, &l->items[first], L4_UDP);
+    } else {
+        look_up_rule(u, &l->items[first], own);
+    }
+}
+
+/* ---- Both chains ---- */
+
+static int rules_of_all(const struct view_draft *d, bool hands_over)
+{
+    CLEANUP(nft_dispatch_release) struct nft_dispatch ports;
+    const struct look_up u = {d, &ports, hands_over};
+
+    int err = nft_dispatch_init(&ports);
+    if (err < 0)
+        return err;
+    for (size_t i = 0, end; i < d->policies->count; i = end) {
+        end = end_of_run(d, &ports, i);
+        if (ports.ranges > RANGES_WALKED)
+            look_up_rules(&u, i);
+        for (size_t k = i; k < end && ports.ranges <= RANGES_WALKED; k++)
+            policy_rules(d, k, hands_over);
+    }
+    return 0;
+}
+
+static void put_all(const struct view_draft *d, bool hands_over)
+{
+    int err = rules_of_all(d, hands_over);
+
+    if (d->text->err == 0)
+        d->text->err = err;
+}
+
 void nft_view_chains(struct nft_text *t, const struct l4_policies *l, struct nft_view v)
 {
     const struct view_draft d = {t, l, v, nft_view_protocols(l, v)};
@@ -146,12 +350,10 @@ void nft_view_chains(struct nft_text *t, const struct l4_policies *l, struct nft
     if (d.protocols == 0)
         return;
     nft_chain_begin(t, nft_view_decides(v), NULL);
-    for (size_t i = 0; i < l->count; i++)
-        policy_rules(&d, i, false);
+    put_all(&d, false);
     nft_chain_end(t);
     nft_chain_begin(t, nft_view_hands_over(v), NULL);
-    for (size_t i = 0; i < l->count; i++)
-        policy_rules(&d, i, true);
+    put_all(&d, true);
     nft_rule(t, "drop");
     nft_chain_end(t);
 }

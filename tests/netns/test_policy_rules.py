@@ -917,6 +917,68 @@ def what_nft_lists_can_be_loaded_again(world):
     world.unchanged(*MANY)
 
 
+def many_by_port(count=50, **options):
+    """Each for a port of its own, every seventh for a range too, by turns to two proxies."""
+    first, second = ("inbound", "LocalPorts") if "inbound" in options else ("outbound", "RemotePorts")
+    proxies = options.pop(first)
+    return [policy(**{first: proxies[n % 2], second: f"{2000 + 2 * n}" + (f",{4000 + 10 * n}-{4004 + 10 * n}" if n % 7 == 0 else "")}, **options)
+            for n in range(count)]
+
+
+def a_look_up_of_many_ports_is_listed_as_it_was_written(world):
+    for shape in ({"outbound": (OUT, 15002)}, {"outbound": (OUT, OUT)}, {"inbound": (IN, 15002)}, {"inbound": (IN, IN), "in_ports": ("22",)}):
+        for protocols, udp in (("6", None), ("17", None), ("6,17", None), ("6,17", "redirect")):
+            policies = many_by_port(protocols=protocols, udp=udp, **shape)
+            world.apply(*policies)
+            listing = world.app.run("nft", "list", "ruleset")
+            assert "map { " in listing or "inbound" in shape and protocols == "17", listing
+            world.app.run("nft", "flush", "ruleset")
+            world.app.run("nft", "-f", "-", text=listing)
+            world.unchanged(*policies)
+    neighbours = [policy(inbound=IN, LocalPorts=str(port)) for port in range(1, 50)] + [policy(inbound=IN, LocalPorts="65500-65535")]
+    world.apply(*neighbours)
+    world.unchanged(*neighbours)
+
+
+def each_of_many_outbound_ports_goes_to_its_own_proxy(world):
+    tcp = [world.listen(world.app, port) for port in (OUT, 15002, 15003)]
+    udp = [world.udp_pair(world.app, port, PROXY, True) for port in (OUT, 15002, 15003)]
+    ports = {2000: 0, 2002: 1, 2060: 0, 2098: 1, 4004: 0, 4070: 1, 4005: 2, 2001: 2, 5000: 2, 5001: None}
+    servers = {port: (world.listen(world.peer, port), world.udp_pair(world.peer, port)) for port in ports}
+    # The last one is asked where none of the others matches, and one of them excepts an address.
+    policies = many_by_port(outbound=(OUT, 15002), protocols="6,17", out_addresses=(OTHER4,))
+    world.apply(*policies, policy(outbound=15003, protocols="6,17", RemotePorts="2000-5000"))
+    for port, which in ports.items():
+        for address in (FAR4, FAR6):
+            world.connect(world.app, address, port)
+            got = accepted(servers[port][0] if which is None else tcp[which])
+            assert got is not None and got[1] == (address, port), (address, port)
+            world.udp(world.app, address).sendto(b"q", (address, port))
+            assert received(servers[port][1] if which is None else udp[which]) is not None, (address, port)
+            world.connect(world.app, address, port, PROXY, PROXY)
+            assert accepted(servers[port][0]) is not None, (address, port)
+    for port, excepted in ((2002, True), (4004, True), (2001, False)):
+        world.connect(world.app, OTHER4, port)
+        assert accepted(servers[port][0] if excepted else tcp[2]) is not None, port
+        world.udp(world.app, OTHER4).sendto(b"q", (OTHER4, port))
+        assert received(servers[port][1] if excepted else udp[2]) is not None, port
+    assert all(accepted(proxy, 0.05) is None for proxy in tcp)
+
+
+def each_of_many_inbound_ports_goes_to_its_own_proxy(world):
+    ports = {2000: 0, 2002: 1, 2060: 0, 2098: 1, 4004: 0, 4070: 1, 4005: None, 2001: None}
+    servers = {port: world.listen(world.app, port) for port in ports}
+    tcp = [world.listen(world.app, port) for port in (IN, 15002)]
+    for exceptions in ((), (FAR4, FAR6)):
+        world.apply(*many_by_port(inbound=(IN, 15002), in_addresses=exceptions))
+        for port, which in ports.items():
+            for address, far in ((APP4, FAR4), (APP6, FAR6)):
+                world.connect(world.peer, address, port)
+                assert accepted(servers[port] if which is None else tcp[which]) is not None, (address, port)
+                world.connect(world.peer, address, port, source=(far, 0))
+                assert accepted(servers[port] if which is None or exceptions else tcp[which]) is not None, (address, port)
+
+
 def the_policies_are_read_back_as_they_were_given(world):
     world.apply(*MANY)
     listing = world.app.run("nft", "list", "table", "inet", "stile_policy")

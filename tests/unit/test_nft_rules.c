@@ -142,6 +142,108 @@ static void test_policies_are_asked_by_priority_and_remembered_as_they_were_adde
     assert_int_equal(l.items[2].outbound.proxy_port, 3);
 }
 
+enum { BY_PORT = 33 }; /* so many are looked up, one fewer isn't */
+
+/* Policies for the ports 1, 3, 5…; every third has the proxy 15002, others 15001. Then what `last` says. */
+static void put_by_port(struct buf *b, unsigned count, const char *more, const char *last)
+{
+    buf_init(b, DOCUMENT_CAP);
+    for (unsigned n = 0; n < count; n++)
+        assert_int_equal(
+            buf_printf(b,
+                       "%s'OutboundProxyPort':'%u','UserID':'1'%s,'FilterTuple':{'Protocols':'6,17'"
+                       ",'RemotePorts':'%u'}",
+                       n > 0 ? "|" : "", n % 3 == 2 ? 15002 : 15001, more, 2 * n + 1),
+            0);
+    assert_int_equal(buf_put_str(b, last), 0);
+}
+
+static void put_map(struct buf *b, const char *before, const char *value, bool by_proxy)
+{
+    assert_int_equal(buf_printf(b, "%s{ ", before), 0);
+    for (unsigned n = 0; n < BY_PORT; n++)
+        assert_int_equal(buf_printf(b, "%s%u : %s%u", n > 0 ? ", " : "", 2 * n + 1, value,
+                                    by_proxy ? (n % 3 == 2 ? 15002 : 15001) : n + 1),
+                         0);
+    assert_int_equal(buf_put_str(b, " }\n"), 0);
+}
+
+static void test_many_that_differ_by_port_are_one_look_up(void **state)
+{
+    (void)state;
+    CLEANUP(buf_release) struct buf p;
+    CLEANUP(buf_release) struct buf want;
+
+    put_by_port(&p, BY_PORT, "", "");
+    buf_init(&want, DOCUMENT_CAP);
+    put_map(&want, "tcp dport vmap ", "goto outbound_policy_", false);
+    expect_chain(buf_cstr(&p), "outbound_redirect", buf_cstr(&want));
+    buf_clear(&want);
+    put_map(&want, "meta l4proto tcp redirect to :tcp dport map ", "", true);
+    assert_int_equal(buf_put_str(&want, "drop\n"), 0);
+    expect_chain(buf_cstr(&p), "outbound_redirect_to", buf_cstr(&want));
+    buf_clear(&want);
+    put_map(&want, "udp dport vmap ", "goto outbound_policy_", false);
+    expect_chain(buf_cstr(&p), "outbound_tproxy", buf_cstr(&want));
+    buf_clear(&want);
+    put_map(&want, "udp dport vmap ", "goto tproxy_", true);
+    assert_int_equal(buf_put_str(&want, "drop\n"), 0);
+    expect_chain(buf_cstr(&p), "outbound_tproxy_to", buf_cstr(&want));
+}
+
+static void test_both_protocols_by_redirection_are_looked_up_each_by_itself(void **state)
+{
+    (void)state;
+    CLEANUP(buf_release) struct buf p;
+    CLEANUP(buf_release) struct buf want;
+
+    put_by_port(&p, BY_PORT, ",'UdpMode':'redirect'", "");
+    buf_init(&want, DOCUMENT_CAP);
+    put_map(&want, "th dport vmap ", "goto outbound_policy_", false);
+    expect_chain(buf_cstr(&p), "outbound_redirect", buf_cstr(&want));
+    buf_clear(&want);
+    put_map(&want, "meta l4proto tcp redirect to :tcp dport map ", "", true);
+    put_map(&want, "meta l4proto udp redirect to :udp dport map ", "", true);
+    assert_int_equal(buf_put_str(&want, "drop\n"), 0);
+    expect_chain(buf_cstr(&p), "outbound_redirect_to", buf_cstr(&want));
+}
+
+static void test_few_are_asked_one_after_the_other(void **state)
+{
+    (void)state;
+    CLEANUP(buf_release) struct buf p;
+    CLEANUP(buf_release) struct buf want;
+
+    put_by_port(&p, BY_PORT - 1, "", "");
+    buf_init(&want, DOCUMENT_CAP);
+    for (unsigned n = 1; n < BY_PORT; n++)
+        assert_int_equal(buf_printf(&want, "tcp dport %u goto outbound_policy_%u\n", 2 * n - 1, n),
+                         0);
+    expect_chain(buf_cstr(&p), "outbound_redirect", buf_cstr(&want));
+}
+
+/* One whose port is taken, one with more to its filter, one for everything: what comes first must decide. */
+static void test_what_does_not_fit_a_look_up_stands_behind_it(void **state)
+{
+    (void)state;
+    CLEANUP(buf_release) struct buf p;
+    CLEANUP(buf_release) struct buf want;
+
+    put_by_port(&p, BY_PORT, "",
+                "|'OutboundProxyPort':'9','UserID':'1','FilterTuple':{'RemotePorts':'2,65'}|"
+                "'OutboundProxyPort':'9','UserID':'1','FilterTuple':{'RemotePorts':'80',"
+                "'RemoteAddresses':'10.0.0.1'}|"
+                "'OutboundProxyPort':'9','UserID':'1','FilterTuple':{}");
+    buf_init(&want, DOCUMENT_CAP);
+    put_map(&want, "tcp dport vmap ", "goto outbound_policy_", false);
+    assert_int_equal(buf_put_str(&want, "tcp dport 2 goto outbound_policy_34\n"
+                                        "tcp dport 65 goto outbound_policy_34\n"
+                                        "ip daddr 10.0.0.1 tcp dport 80 goto outbound_policy_35\n"
+                                        "meta l4proto tcp goto outbound_policy_36\n"),
+                     0);
+    expect_chain(buf_cstr(&p), "outbound_redirect", buf_cstr(&want));
+}
+
 static void test_loopback_is_for_those_who_name_it_and_for_what_they_name(void **state)
 {
     (void)state;
@@ -299,6 +401,10 @@ int main(void)
         cmocka_unit_test(test_prefixes_that_touch_or_overlap_are_one),
         cmocka_unit_test(test_more_than_eight_combinations_make_a_set_of_the_longest_list),
         cmocka_unit_test(test_policies_are_asked_by_priority_and_remembered_as_they_were_added),
+        cmocka_unit_test(test_many_that_differ_by_port_are_one_look_up),
+        cmocka_unit_test(test_both_protocols_by_redirection_are_looked_up_each_by_itself),
+        cmocka_unit_test(test_few_are_asked_one_after_the_other),
+        cmocka_unit_test(test_what_does_not_fit_a_look_up_stands_behind_it),
         cmocka_unit_test(test_loopback_is_for_those_who_name_it_and_for_what_they_name),
         cmocka_unit_test(test_udp_taken_in_another_way_is_not_for_the_next_policy),
         cmocka_unit_test(test_a_guard_by_cgroup_has_its_level),
