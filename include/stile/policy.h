@@ -151,7 +151,8 @@ int stile_endpoint_remove(struct stile_endpoint *e, const struct stile_policies 
 int stile_endpoint_apply(struct stile_endpoint *e, const struct stile_policies *wanted,
                          unsigned flags, struct stile_policy_result *ret,
                          struct stile_policy_error *error);
-/* Repairs what somebody changed by hand. wanted: NULL for what the system remembers: a block, which stays, else policies. */
+/* Repairs what somebody changed by hand. wanted: NULL for what the system remembers: a block, which stays, else policies. ENOTFOUND: it
+ * remembers neither (there were none, or all that carried them was removed). */
 int stile_endpoint_reconcile(struct stile_endpoint *e, const struct stile_policies *wanted,
                              unsigned flags, struct stile_policy_result *ret,
                              struct stile_policy_error *error);

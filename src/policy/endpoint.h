@@ -72,7 +72,7 @@ int endpoint_remove(struct endpoint *e, const struct l4_policies *those, struct 
 int endpoint_apply(struct endpoint *e, const struct l4_policies *wanted, struct endpoint_change *c,
                    struct diag *d);
 /* Repairs what somebody changed by hand: `wanted`, or NULL for what the kernel remembers: the block if there is one, else the policies. notes say
- * what. */
+ * what. ERR_NOTFOUND: it remembers neither, so there is nothing to compare with; the text says so if policies were here once. */
 int endpoint_reconcile(struct endpoint *e, const struct l4_policies *wanted,
                        struct endpoint_change *c, struct diag *d);
 /* No trace is left, a block neither. */

@@ -296,6 +296,37 @@ static int keep_block(const struct endpoint *e, int lock, const struct endpoint_
     return err < 0 || c->dry_run ? err : send_rules(e, lock, c, d);
 }
 
+/* Removes the routes for UDP, or (dry run) looks whether there are any. */
+static int take_routes(const struct endpoint *e, bool dry_run, struct udp_routes *ret,
+                       struct diag *d)
+{
+    CLEANUP(close_rtnl) struct rtnl *rtnl = NULL;
+    CLEANUP(buf_release) struct buf notes;
+
+    buf_init(&notes, BLOCK_MAX);
+    int err = open_rtnl(e, &rtnl, d);
+    return err < 0 ? err : udp_routes_set(rtnl, false, dry_run, &notes, ret, d);
+}
+
+/* Their table goes with all that it remembers; of policies for UDP the routes are left then. */
+static int tell_nothing_remembered(const struct endpoint *e, struct diag *d)
+{
+    struct udp_routes left = {0};
+
+    int err = take_routes(e, true, &left, d);
+    if (err < 0)
+        return err;
+    return left.changed
+               ? diag_set(d, ERR_NOTFOUND, 0,
+                          "Policies were here and are gone: their nftables table isn't there, and "
+                          "routes for UDP are left. Apply the policies again, or clear what is "
+                          "left")
+               : diag_set(d, ERR_NOTFOUND, 0,
+                          "%s has no policies: there is nothing to compare. Give those that it "
+                          "should have (--file)",
+                          e->name);
+}
+
 static int change(const struct endpoint *e, want_fn *want, const struct l4_policies *given,
                   struct endpoint_change *c, struct diag *d)
 {
@@ -315,6 +346,8 @@ static int change(const struct endpoint *e, want_fn *want, const struct l4_polic
         err = endpoint_state_read_policies(&s, e->netns_fd, d);
     if (err == 0 && s.blocked && want == want_remembered)
         return keep_block(e, lock, &s, c, d);
+    if (err == 0 && !s.present && want == want_remembered)
+        return tell_nothing_remembered(e, d);
     if (err == 0)
         err = want(&s, given, &wanted, d);
     if (err == 0)
@@ -360,20 +393,10 @@ int endpoint_list(struct endpoint *e, struct l4_policies *ret, struct diag *d)
     return err < 0 ? err : want_remembered(&s, NULL, ret, d);
 }
 
-static int remove_routes(const struct endpoint *e, struct diag *d)
-{
-    struct udp_routes routes = {0};
-    CLEANUP(close_rtnl) struct rtnl *rtnl = NULL;
-    CLEANUP(buf_release) struct buf notes;
-
-    buf_init(&notes, BLOCK_MAX);
-    int err = open_rtnl(e, &rtnl, d);
-    return err < 0 ? err : udp_routes_set(rtnl, false, false, &notes, &routes, d);
-}
-
 int endpoint_wipe(const char *name, struct diag *d)
 {
     struct endpoint e = {.netns_fd = -1};
+    struct udp_routes routes;
     CLEANUP(fd_closep) int lock = -1;
 
     int err = namespace_open(name, false, &e.netns_fd, d);
@@ -384,7 +407,7 @@ int endpoint_wipe(const char *name, struct diag *d)
     if (err == 0)
         err = nft_table_remove(e.netns_fd, NFT_BLOCK_TABLE, d);
     if (err == 0)
-        err = remove_routes(&e, d);
+        err = take_routes(&e, false, &routes, d);
     fd_closep(&e.netns_fd);
     return err;
 }

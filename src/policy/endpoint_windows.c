@@ -430,6 +430,11 @@ static int look(struct endpoint *e, struct endpoint_change *c, struct diag *d)
     int r = endpoint_list(e, &l, d);
     if (r == 0)
         c->unchanged = l.count;
+    if (r == 0 && l.count == 0)
+        r = diag_set(d, ERR_NOTFOUND, 0,
+                     "Endpoint %s has no policies: there is nothing to compare. Give those that it "
+                     "should have (--file)",
+                     e->id.text);
     l4_policies_release(&l);
     return r;
 }

@@ -412,10 +412,34 @@ static void policies_that_are_gone_come_back_from_those_that_are_given(void **st
     must(endpoint_reconcile, "[" UDP_POLICY "]");
     assert_true(change.added == 1);
     expect_as_before();
+}
+
+static void expect_nothing_remembered(const char *says)
+{
+    look(before);
+    for (int dry = 0; dry < 2; dry++) {
+        change.dry_run = dry;
+        assert_int_equal(endpoint_reconcile(endpoint, NULL, &change, &d), ERR_NOTFOUND);
+        assert_non_null(strstr(d.text, says));
+        expect_as_before();
+    }
+    change.dry_run = false;
+}
+
+/* What was deleted with the table can't be repaired from it, and its last trace isn't taken. */
+static void policies_that_are_gone_are_no_drift_but_a_failure(void **state UNUSED)
+{
+    expect_nothing_remembered("has no policies");
+    must(endpoint_apply, "[" TCP_POLICY "]");
+    in_container("nft delete table inet stile_policy");
+    expect_nothing_remembered("has no policies");
+    must(endpoint_apply, "[" UDP_POLICY "]");
     in_container("nft flush ruleset");
-    reconcile();
-    assert_int_equal(listed(), 0);
+    expect_nothing_remembered("Policies were here and are gone");
+    assert_true(says_in(container.netns_fd, "ip rule", "5711:"));
+    must(endpoint_reconcile, "[]");
     assert_false(says_in(container.netns_fd, "ip rule", "5711:"));
+    expect_nothing_remembered("has no policies");
 }
 
 static void what_is_remembered_but_damaged_is_told_and_mended_by_apply(void **state UNUSED)
@@ -1085,6 +1109,7 @@ int main(void)
         TEST(drift_of_every_kind_is_mended_and_told),
         TEST(a_deleted_rule_is_mended),
         TEST(policies_that_are_gone_come_back_from_those_that_are_given),
+        TEST(policies_that_are_gone_are_no_drift_but_a_failure),
         TEST(what_is_remembered_but_damaged_is_told_and_mended_by_apply),
         TEST(a_refusal_by_nft_leaves_routes_as_they_were),
         TEST(a_table_too_large_to_be_listed_is_replaced),

@@ -468,6 +468,21 @@ def reconcile_with_a_file_restores_what_was_deleted(world):
     expect(other["drifted"] is True and other["notes"][-2:] == ["1 policy missing", "1 policy too many"], other)
 
 
+def reconcile_without_anything_to_compare_with_fails(world):
+    """Whose table somebody has removed remembers nothing: that is no "nothing has drifted"."""
+    blue = world.namespace("blue")
+    for protocol, says in (("tcp", ["blue has no policies", "--file"]), ("udp", ["Policies were here and are gone", "Apply", "clear"])):
+        world.good("apply", blue, "--port", "80", "--uid", "9", "--protocol", protocol)
+        world.nft(blue, "flush", "ruleset")
+        before = world.ruleset(blue)
+        for words in ([], ["--check"], ["--dry-run"], ["--json"]):
+            world.refused(1, "reconcile", blue, *words, says=says)
+        expect(world.ruleset(blue) == before, "the last trace of them was taken")
+    world.good("clear", blue)
+    world.refused(1, "reconcile", blue, says=["blue has no policies"])
+    expect(world.good("reconcile", blue, "--file", write("none.json", [])).out == "Nothing has drifted.\n", "none is what it should have")
+
+
 def the_seeds_example_is_refused_for_its_ports(world):
     blue = world.namespace("blue")
     seed = json.dumps(SEED)
@@ -679,7 +694,7 @@ if __name__ == "__main__":
         what_dry_run_prints_is_the_change, remove_takes_one_by_what_it_has,
         apply_says_what_it_repairs, clear_tells_of_no_drift_that_ends_with_it, nft_is_asked_no_more_often_than_need_be,
         clear_leaves_nothing, reconcile_repairs_and_says_what,
-        reconcile_with_a_file_restores_what_was_deleted, the_seeds_example_is_refused_for_its_ports,
+        reconcile_with_a_file_restores_what_was_deleted, reconcile_without_anything_to_compare_with_fails, the_seeds_example_is_refused_for_its_ports,
         validate_says_everything_with_numbers, what_cant_be_read_is_told_all_at_once, root_as_loop_guard_is_warned_of, what_this_system_cant_do_changes_nothing,
         files_that_are_none_are_named,
         what_the_kernel_tells_cant_steer_a_terminal, version_tells_of_nft, an_ordinary_user_is_told_what_is_missing,

@@ -341,6 +341,8 @@ static void what_hns_holds_is_right_when_nobody_says_what_is_wanted(void **state
     assert_int_equal(t.unchanged, 1);
     hold("[{\"Type\":\"L4WFPPROXY\",\"Settings\":{\"InboundProxyPort\":\"90001\"}}]");
     assert_int_equal(make(reconcile_with_itself, "[]", false, &t), ERR_FORMAT);
+    hold("[]");
+    assert_int_equal(make(reconcile_with_itself, "[]", false, &t), ERR_NOTFOUND);
     assert_int_equal(hns.modifications, 0);
 }
 
