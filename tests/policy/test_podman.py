@@ -6,7 +6,7 @@ import os
 from lib.checks import ALL, is_direct, is_proxied
 from lib.policies import BOTH, policy, text
 from lib.podman import PodmanWorld
-from lib.world import main
+from lib.world import Failed, main
 
 
 def endpoint_of(world, container):
@@ -51,8 +51,25 @@ def podmans_container_on_the_hosts_network_is_refused(world):
     assert done.status != 0 and "nosuchcontainer" in done.err and not done.out, done
 
 
+def stile_cni_in_a_network_of_podmans_gives_policies_from_the_start(world):
+    rules = [{"Policies": [policy(outbound=8000, protocols=BOTH)]}]
+    world.new_network("proxied", {"type": "stile-cni", "rules": rules})
+    app = world.container("app", "/bin/sleep", "100000", network="proxied")
+    proxy = world.proxy(8000, network="container:app")
+    is_proxied(world, proxy, app.talk, ALL)
+    other = world.container("other", "/bin/sleep", "100000")
+    is_direct(world, proxy, other.talk, ALL)
+    world.new_network("proxied", {"type": "stile-cni", "rules": [{"Policies": [policy(outbound=90001)]}]})
+    try:
+        world.container("none", "/bin/sleep", "100000", network="proxied")
+    except Failed as failed:
+        assert "90001" in str(failed), failed
+    else:
+        raise Failed("it was started without its policies")
+
+
 TESTS = [an_app_of_podmans_goes_through_the_proxy, containers_of_a_podman_pod_share_an_endpoint,
-         podmans_container_on_the_hosts_network_is_refused]
+         podmans_container_on_the_hosts_network_is_refused, stile_cni_in_a_network_of_podmans_gives_policies_from_the_start]
 
 if __name__ == "__main__":
     main(__file__, TESTS, PodmanWorld)

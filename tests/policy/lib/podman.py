@@ -4,6 +4,7 @@ import json
 import os
 
 from lib import crilog, image, trees
+from lib.cni import PLUGINS, lay_out_plugins
 from lib.world import DIR, NETWORK, PROXY_UID, Failed, Proxy, Skip, World, talked, wait_until
 
 CONTAINERS_CONF = """\
@@ -55,18 +56,24 @@ class PodmanWorld(World):
 
     def __init__(self):
         super().__init__("podman", "cni", "containerd")
-        for path, text in (("/etc/containers/containers.conf", CONTAINERS_CONF.format(plugins=os.path.join(trees.tree("cni"), "usr/lib/cni"))),
+        lay_out_plugins(os.path.join(trees.tree("cni"), "usr/lib/cni"))
+        for path, text in (("/etc/containers/containers.conf", CONTAINERS_CONF.format(plugins=PLUGINS)),
                            ("/etc/containers/storage.conf", STORAGE_CONF)):
             with open(path, "w", encoding="ascii") as file:
                 file.write(text)
         os.makedirs("/etc/cni/net.d", exist_ok=True)
-        with open(f"/etc/cni/net.d/10-{self.network}.conflist", "w", encoding="ascii") as file:
-            json.dump(NETWORK, file)
+        self.new_network(self.network)
         archive = image.make_archive(image.make_root(os.path.join(DIR, "image")), os.path.join(DIR, "image.tar"))
         try:
             self.podman("load", "-i", archive)
         except Failed as failed:
             raise Skip(f"podman doesn't run here: {failed}") from None
+
+    @staticmethod
+    def new_network(name, *plugins):
+        """Of the same bridge, with these plugins after it."""
+        with open(f"/etc/cni/net.d/10-{name}.conflist", "w", encoding="ascii") as file:
+            json.dump({**NETWORK, "name": name, "plugins": [*NETWORK["plugins"], *plugins]}, file)
 
     def podman(self, *words, **how):
         return self.check("podman", *words, **how)
