@@ -110,20 +110,24 @@ static void drop_foreign(const struct draft *d)
              of);
 }
 
-static bool redirects_udp(const struct draft *d)
-{
-    return (nft_view_protocols(d->policies, outbound_redirect) & L4_UDP) != 0;
-}
-
-/* A flow of UDP has no end. One that was direct when it began, the proxy's own or one that is older than the policies, could be anybody's
- * now who has bound its port. */
+/* A flow that was direct when it began, the proxy's own or one that is older than the policies, could be anybody's now who has bound its port:
+ * one of UDP has no end, and of TCP conntrack remembers the tries that failed and the connections that the server broke off. It never comes to
+ * output_nat again. What output_nat has sent to loopback stays there; what only somebody else has translated is no more than direct. */
 static void output_lasting(const struct draft *d)
 {
     nft_chain_begin(d->text, "output_lasting", NULL);
+    nft_rule(d->text, "ct reply ip saddr 127.0.0.0/8 accept");
+    nft_rule(d->text, "ct reply ip6 saddr ::1 accept");
     part_loopback(d, false, "");
     ask(d, outbound_redirect);
     nft_rule(d->text, "meta " MARKED " drop");
     nft_chain_end(d->text);
+}
+
+/* Of TCP only what begins, or it would cost each packet. SYN alone or with ACK: two may call each other at once. */
+static void go_to_lasting(const struct draft *d, const char *what)
+{
+    nft_rule(d->text, "%s ct direction original ct status confirmed goto output_lasting", what);
 }
 
 /* What conntrack can't follow is never translated: it would leave by the way it was sent. It is dropped if it should have gone to a proxy. */
@@ -131,14 +135,16 @@ static void output_stray(const struct draft *d)
 {
     static const struct nft_view views[] = {{false, NFT_REDIRECT, false},
                                             {false, NFT_TPROXY, false}};
+    unsigned redirected = nft_view_protocols(d->policies, outbound_redirect);
 
     if (!has_outbound(d))
         return;
     nft_chain_begin(d->text, "output_stray", "type filter hook output priority -170");
     drop_foreign(d);
-    if (redirects_udp(d))
-        nft_rule(d->text, "meta l4proto udp ct direction original ct status confirmed ct status ! "
-                          "dnat goto output_lasting");
+    if ((redirected & L4_TCP) != 0)
+        go_to_lasting(d, "tcp flags syn");
+    if ((redirected & L4_UDP) != 0)
+        go_to_lasting(d, "meta l4proto udp");
     nft_rule(d->text, "ct state established,related,new accept");
     nft_rule(d->text, "meta l4proto != { tcp, udp } accept");
     part_loopback(d, false, "");
@@ -148,7 +154,7 @@ static void output_stray(const struct draft *d)
             nft_rule(d->text, "jump %s", nft_view_decides(views[i]));
     nft_rule(d->text, "meta " MARKED " drop");
     nft_chain_end(d->text);
-    if (redirects_udp(d))
+    if (redirected != 0)
         output_lasting(d);
 }
 

@@ -152,6 +152,60 @@ def from_port(port):
     return f"to(udp(4, ('0.0.0.0', {port})), '192.0.2.2', 7000)"
 
 
+# Takes its connection, and breaks it off.
+BREAKS_OFF = """
+import socket, struct
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("192.0.2.2", 9555))
+listener.listen()
+print("ready", flush=True)
+while True:
+    s = listener.accept()[0]
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+"""
+NOBODY, BREAKER = "'192.0.2.99', 7000", "'192.0.2.2', 9555"  # who has the first address takes no SYN
+
+
+def nobody_goes_on_with_a_connection_that_was_direct(world):
+    """Neither one that the proxy gave up, nor one that its server broke off."""
+    pod = world.pod()
+    world.outside.start(PYTHON, "-IS", "-c", BREAKS_OFF, ready="ready\n")
+    world.policy("apply", pod.path, "--file", world.file(text(policy(outbound=8000, outbound_ports=["9555"]))))
+    assert leaves(pod, broken_off(4445, BREAKER), wanted=2) != [], "an exception"
+    world.policy("apply", pod.path, "--file", world.file(text(policy(outbound=8000))))
+    assert leaves(pod, broken_off(4445, BREAKER)) == [], "an exception that has gone"
+    assert leaves(pod, tried(4446, NOBODY), PROXY_UID, 1) != [], "the proxy"
+    assert leaves(pod, tried(4446, NOBODY)) == [], "a try of the proxy"
+    assert leaves(pod, tried(4446, NOBODY), PROXY_UID, 1) != [], "the proxy, again"
+    assert leaves(pod, broken_off(4447, BREAKER), PROXY_UID, 2) != [], "the proxy"
+    assert leaves(pod, broken_off(4447, BREAKER)) == [], "a connection of the proxy"
+    assert leaves(pod, broken_off(4447, BREAKER), PROXY_UID, 1) != [], "the proxy, again"
+    world.policy("clear", pod.path)
+    assert leaves(pod, tried(4446, NOBODY), wanted=1) != [] and leaves(pod, broken_off(4447, BREAKER), wanted=1) != [], "the control"
+
+
+def tried(port, target):
+    return f"to(tcp(4, ('0.0.0.0', {port})), {target})"
+
+
+def broken_off(port, target):
+    return f"s = tcp(4, ('0.0.0.0', {port})); to(s, {target})\nwith contextlib.suppress(OSError): s.recv(1)"
+
+
+def a_flow_that_somebody_else_translates_is_no_less_direct(world):
+    """The proxy's own, turned to another address by a table that isn't ours."""
+    pod = world.pod()
+    pod.check("nft", "add table ip others; add chain ip others c { type nat hook output priority -100; }; "
+              "add rule ip others c ip daddr 192.0.2.98 dnat to 192.0.2.99")
+    world.policy("apply", pod.path, "--file", world.file(text(policy(outbound=8000, protocols=BOTH, UdpMode="redirect"))))
+    for attempt in ("to(udp(4, ('0.0.0.0', 4448)), '192.0.2.98', 7000)", tried(4449, "'192.0.2.98', 7000")):
+        assert leaves(pod, attempt, PROXY_UID, 1) != [], "the proxy"
+        assert leaves(pod, attempt) == [], attempt
+        assert leaves(pod, attempt, PROXY_UID, 1) != [], "the proxy, again"
+
+
 def exceptions_by_link_local_addresses_pass(world):
     pod = world.pod()
     attempts = ["to(udp(6), 'fe80::1234', 7000, 0, interface)", "to(tcp(6), 'fe80::1234', 7000, 0, interface)"]
@@ -198,5 +252,6 @@ def wait_for(process, expected):
 if __name__ == "__main__":
     main(__file__, [a_socket_of_an_interface_leads_to_nobody, what_is_for_loopback_does_not_leave_by_another_interface,
                     nobody_begins_a_flow_in_a_foreign_name, no_other_socket_leads_around_the_proxy,
-                    nobody_goes_on_with_a_flow_that_was_direct,
+                    nobody_goes_on_with_a_flow_that_was_direct, nobody_goes_on_with_a_connection_that_was_direct,
+                    a_flow_that_somebody_else_translates_is_no_less_direct,
                     exceptions_by_link_local_addresses_pass, an_app_behind_an_inbound_proxy_hears_nothing_that_is_sent_to_all], limit_s=280)
