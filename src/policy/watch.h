@@ -3,7 +3,7 @@
  * Theory of operation. Containers that share a sandbox share a network, so a sandbox is what has policies: the first rule that any of its
  * containers matches (the sandbox itself counts as one). A rule that was found stays the sandbox's until it ends, the rules change, or a
  * container comes that an earlier rule matches; so a container that ends takes no policy away. For each change, and every interval,
- * a pass (watch_pass.h) puts it right; one at a time per sandbox, in pool threads. What is right is not written to. A pass that fails
+ * a pass (watch_pass.h, begun by watch_care.h) puts it right; one at a time per sandbox, in pool threads. What is right is not written to. A pass that fails
  * blocks the sandbox's network (unless told to leave it), and is repeated, less and less often, until it works or the sandbox is gone.
  *
  * Never touched: containers with the host's network, those that no rule matches. Nothing is remembered outside the kernel: a watch that was

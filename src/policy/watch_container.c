@@ -100,14 +100,14 @@ static struct watch_subject subject_of(const struct watch_container *c)
 
 /* ---- sandboxes ---- */
 
-int watch_sandbox_new(struct watch *w, const char *id, struct watch_sandbox **ret)
+int watch_sandbox_new(struct watch_care *care, const char *id, struct watch_sandbox **ret)
 {
     struct watch_sandbox *s = NEW(struct watch_sandbox);
     if (s == NULL)
         return ERR_NOMEM;
     list_init(&s->node);
     list_init(&s->containers);
-    s->watch = w;
+    s->care = care;
     s->rule = NO_RULE;
     int r = str_copy(s->id, sizeof(s->id), id);
     if (r < 0) {

@@ -1,4 +1,4 @@
-/* What the watch remembers of containers and of the sandboxes that they share. For watch.c alone. */
+/* What the watch remembers of containers and of the sandboxes that they share. For watch.c and watch_care.c alone. */
 #ifndef STILE_POLICY_WATCH_CONTAINER_H
 #define STILE_POLICY_WATCH_CONTAINER_H
 
@@ -7,6 +7,8 @@
 #include "policy/watch_rules.h"
 
 #define NO_RULE SIZE_MAX
+
+struct watch_care;
 
 struct watch_container {
     struct list node; /* in sandbox->containers */
@@ -23,7 +25,7 @@ struct watch_container {
 struct watch_sandbox {
     struct list node;       /* in the watch */
     struct list containers; /* none: it goes as soon as no pass is under way */
-    struct watch *watch;
+    struct watch_care *care;
     char id[RUNTIME_ID_SIZE];
     size_t rule;             /* index, or NO_RULE */
     struct watch_pass *pass; /* NULL: none */
@@ -40,7 +42,7 @@ int watch_container_new(const struct runtime_container *told, struct watch_conta
 int watch_container_update(struct watch_container *c, const struct runtime_container *told);
 void watch_container_free(struct watch_container *c);
 
-int watch_sandbox_new(struct watch *w, const char *id, struct watch_sandbox **ret);
+int watch_sandbox_new(struct watch_care *care, const char *id, struct watch_sandbox **ret);
 void watch_sandbox_free(struct watch_sandbox *s); /* its containers are gone by then */
 /* "namespace/pod": the sandbox's own name, else that of its first container. */
 const char *watch_sandbox_name(const struct watch_sandbox *s);
