@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,7 +16,7 @@ enum { TEXT_SIZE = 4096 };
 
 struct wanted {
     char link[TEXT_SIZE]; /* what a descriptor of the file leads to */
-    unsigned long long inode, place;
+    uint64_t inode, place;
 };
 
 static void close_directory(DIR **dir)
@@ -46,14 +45,26 @@ static bool leads_to(int fds, const char *name, const char *link)
     return n > 0 && str_eq(text, link);
 }
 
-/* A line as "lock:\t1: OFDLCK  ADVISORY  WRITE -1 00:1a:1234 4026533000 4026533000". */
-static bool is_held(const char *line, const struct wanted *w)
+/* Cuts the number behind the last `before` off the line. */
+static bool cut_number(char *line, char before, uint64_t *ret)
 {
-    unsigned long long inode, from, to;
+    char *at = strrchr(line, before);
 
-    return sscanf(line, "lock: %*d: OFDLCK %*s WRITE %*d %*x:%*x:%llu %llu %llu", &inode, &from,
-                  &to) == 3 &&
-           inode == w->inode && from <= w->place && w->place <= to;
+    if (at == NULL || str_to_u64(at + 1, UINT64_MAX, ret) < 0)
+        return false;
+    *at = '\0';
+    return true;
+}
+
+/* A line as "lock:\t1: OFDLCK  ADVISORY  WRITE -1 00:1a:1234 4026533000 4026533000": device and inode, first and last byte. */
+static bool is_held(char *line, const struct wanted *w)
+{
+    uint64_t inode, from, to;
+
+    return str_starts(line, "lock:") && strstr(line, " OFDLCK ") != NULL &&
+           strstr(line, " WRITE ") != NULL && cut_number(line, ' ', &to) &&
+           cut_number(line, ' ', &from) && cut_number(line, ':', &inode) && inode == w->inode &&
+           from <= w->place && w->place <= to;
 }
 
 static bool says_it_is_held(int infos, const char *name, const struct wanted *w)
@@ -62,9 +73,10 @@ static bool says_it_is_held(int infos, const char *name, const struct wanted *w)
     CLEANUP(fd_closep) int fd = openat(infos, name, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
 
+    char *rest = NULL;
     text[MAX(n, 0)] = '\0';
-    for (const char *line = text; line != NULL; line = strchr(line, '\n'))
-        if (is_held(line += *line == '\n', w))
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+        if (is_held(line, w))
             return true;
     return false;
 }
@@ -103,7 +115,7 @@ static bool describe(int fd, off_t place, struct wanted *ret)
         return false;
     ret->link[n] = '\0';
     ret->inode = st.st_ino;
-    ret->place = (unsigned long long)place;
+    ret->place = (uint64_t)place;
     return true;
 }
 
