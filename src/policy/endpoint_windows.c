@@ -15,6 +15,7 @@
 #include "policy/hns_policy.h"
 #include "policy/hns_request.h"
 #include "policy/l4_check.h"
+#include "policy/l4_index.h"
 
 struct endpoint {
     struct guid id;
@@ -321,13 +322,17 @@ static int carry_out(struct endpoint *e, const struct plan *p, struct endpoint_c
     return 0;
 }
 
-/* As HNS would hold them: so they are compared with what it holds. */
+/* As HNS would hold them: so they are compared with what it holds. What is given twice counts once. */
 static int make_plain(const struct l4_policies *l, struct l4_policies *ret, struct diag *d)
 {
+    struct l4_index known;
+    size_t at = 0;
+    l4_index_init(&known, ret);
     for (size_t i = 0; i < l->count; i++) {
         struct l4_policy p;
         int r = hns_policy_plain(&l->items[i], &p, d);
-        if (r == 0 && (r = l4_policies_add(ret, &p)) < 0)
+        l4_index_extend(&known, ret->count);
+        if (r == 0 && !l4_index_find(&known, &p, &at) && (r = l4_policies_add(ret, &p)) < 0)
             (void)diag_set(d, r, 0, "Failed to keep policy %zu: %s", i + 1, err_text(r));
         if (r < 0)
             return r;

@@ -70,14 +70,11 @@ static void check_filter(const struct l4_policy *p, struct findings *f)
         found(f, ERR_INVAL, "it says how UDP is redirected, but UDP isn't among its protocols");
 }
 
-static void check_repetition(const struct l4_policy *p, struct l4_index *earlier,
-                             struct findings *f)
+/* Of those that are the same the first counts; the others are judged with it. */
+static bool is_repeated(struct l4_index *earlier, const struct findings *f, size_t *ret_first)
 {
-    size_t at;
-
     l4_index_extend(earlier, f->policy);
-    if (l4_index_find(earlier, p, &at))
-        found(f, ERR_INVAL, "it is the same as policy %zu: leave one out", at + 1);
+    return l4_index_find(earlier, &f->list->items[f->policy], ret_first);
 }
 
 /* ---- Linux ---- */
@@ -157,12 +154,10 @@ static void check_windows(const struct l4_policy *p, struct findings *f)
               f->policy + 1);
 }
 
-static void check_one(const struct l4_policy *p, enum l4_system system, struct l4_index *earlier,
-                      struct findings *f)
+static void check_one(const struct l4_policy *p, enum l4_system system, struct findings *f)
 {
     check_ports(p, f);
     check_filter(p, f);
-    check_repetition(p, earlier, f);
     if (system == L4_WINDOWS)
         check_windows(p, f);
     else
@@ -172,10 +167,12 @@ static void check_one(const struct l4_policy *p, enum l4_system system, struct l
 static void check_list(enum l4_system system, struct findings *f)
 {
     struct l4_index earlier;
+    size_t first;
 
     l4_index_init(&earlier, f->list);
     for (f->policy = 0; f->policy < f->list->count; f->policy++)
-        check_one(&f->list->items[f->policy], system, &earlier, f);
+        if (!is_repeated(&earlier, f, &first))
+            check_one(&f->list->items[f->policy], system, f);
 }
 
 size_t l4_check_all(const struct l4_policies *l, enum l4_system system, l4_problem_fn *on_problem,
@@ -312,23 +309,34 @@ static void warn_unreached(const struct l4_reach *reach, struct findings *f)
               by);
 }
 
+static void warn_one(const struct l4_policy *p, enum l4_system system,
+                     const struct proxy_ports *ports, const struct l4_reach *reach,
+                     struct findings *f)
+{
+    warn_exceptions("inbound", &p->inbound, f);
+    warn_exceptions("outbound", &p->outbound, f);
+    warn_guard(p, system, f);
+    if (system == L4_LINUX)
+        warn_closed_ports(p, ports, f);
+    warn_unreached(reach, f);
+}
+
 size_t l4_check_warnings(const struct l4_policies *l, enum l4_system system,
                          l4_problem_fn *on_warning, void *arg)
 {
     struct findings f = {.list = l, .tell = on_warning, .arg = arg};
     struct proxy_ports ports;
     struct l4_reach reach;
+    struct l4_index earlier;
+    size_t first;
 
     find_proxy_ports(l, &ports);
     l4_reach_find(l, &reach);
-    for (f.policy = 0; f.policy < l->count; f.policy++) {
-        const struct l4_policy *p = &l->items[f.policy];
-        warn_exceptions("inbound", &p->inbound, &f);
-        warn_exceptions("outbound", &p->outbound, &f);
-        warn_guard(p, system, &f);
-        if (system == L4_LINUX)
-            warn_closed_ports(p, &ports, &f);
-        warn_unreached(&reach, &f);
-    }
+    l4_index_init(&earlier, l);
+    for (f.policy = 0; f.policy < l->count; f.policy++)
+        if (is_repeated(&earlier, &f, &first))
+            found(&f, 0, "it is the same as policy %zu, and counts once: leave one out", first + 1);
+        else
+            warn_one(&l->items[f.policy], system, &ports, &reach, &f);
     return f.count;
 }

@@ -2,7 +2,7 @@
  *
  * Windows (HNS 13.2): TCP, IPv4, one policy (one proxy) per endpoint, a SID as loop guard, no port ranges. Linux: a loop guard by uid,
  * gid or cgroup for every outbound direction. Everywhere: at least one proxy port, no inbound exception of the policy's own
- * inbound port, no policy twice, families and protocols that fit together. The other system's guard is neither used nor in the way.
+ * inbound port, families and protocols that fit together. A policy that is there twice counts once. The other system's guard is neither used nor in the way.
  */
 #ifndef STILE_POLICY_L4_CHECK_H
 #define STILE_POLICY_L4_CHECK_H
@@ -21,7 +21,7 @@ int l4_check(const struct l4_policies *l, enum l4_system system, struct diag *d)
 size_t l4_check_all(const struct l4_policies *l, enum l4_system system, l4_problem_fn *on_problem,
                     void *arg);
 /* What is allowed, and yet perhaps not meant: a guard that spares all of root's programs, exceptions of a direction that isn't
- * redirected, a policy that no connection reaches because an earlier one takes all of them. Returns how many. */
+ * redirected, a policy that is there twice, one that no connection reaches because an earlier one takes all of them. Returns how many. */
 size_t l4_check_warnings(const struct l4_policies *l, enum l4_system system,
                          l4_problem_fn *on_warning, void *arg);
 

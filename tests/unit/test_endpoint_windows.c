@@ -313,6 +313,18 @@ static void a_failure_needs_nobody_who_listens(void **state)
     assert_held("[]");
 }
 
+static void what_is_given_twice_counts_once(void **state)
+{
+    (void)state;
+    static const char *const twice = "[" POLICY("80") "," POLICY("80") "]";
+    struct told t;
+    hold("[]");
+    assert_int_equal(make(endpoint_apply, twice, false, &t), 0);
+    assert_held("[" POLICY("80") "]");
+    assert_int_equal(make(endpoint_remove, twice, false, &t), 0);
+    assert_held("[]");
+}
+
 static void reconcile_says_what_had_drifted(void **state)
 {
     (void)state;
@@ -435,6 +447,7 @@ int main(void)
         cmocka_unit_test_teardown(a_failure_of_the_second_request_takes_the_first_back, forget),
         cmocka_unit_test_teardown(what_could_not_be_taken_back_is_said, forget),
         cmocka_unit_test_teardown(a_failure_needs_nobody_who_listens, forget),
+        cmocka_unit_test_teardown(what_is_given_twice_counts_once, forget),
         cmocka_unit_test_teardown(reconcile_says_what_had_drifted, forget),
         cmocka_unit_test_teardown(what_hns_holds_is_right_when_nobody_says_what_is_wanted, forget),
         cmocka_unit_test_teardown(who_may_not_be_given_policies_is_refused_at_the_door, forget),

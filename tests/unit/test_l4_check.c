@@ -124,8 +124,6 @@ static void test_what_makes_no_sense_is_refused_on_both_systems(void **state)
                  "\"RemoteAddresses\":\"fd00::1\"}"),
          "no connection matches"},
         {GUARDED("\"Port\":\"80\",\"UdpMode\":\"redirect\""), "UDP isn't among its protocols"},
-        {"[" GUARDED("\"Port\":\"1\"") "," GUARDED("\"Port\":\"1\"") "]",
-         "policy 2: it is the same as policy 1"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -234,6 +232,18 @@ static void test_a_policy_that_nothing_reaches_is_warned_of(void **state)
                    L4_LINUX, NULL);
 }
 
+static void test_a_policy_that_is_there_twice_counts_once_and_is_warned_of_once(void **state)
+{
+    (void)state;
+    static const char *const twice =
+        "[" GUARDED("\"Port\":\"1\"") "," GUARDED("\"Port\":\"1\"") "]";
+
+    expect_good(twice, L4_LINUX);
+    expect_good(twice, L4_WINDOWS);
+    expect_warning(twice, L4_LINUX, "1 it is the same as policy 1, and counts once");
+    expect_warning(twice, L4_WINDOWS, "1 it is the same as policy 1, and counts once");
+}
+
 /* So many that differ in their address; each has an exception that is another's proxy. */
 static struct l4_policies many(size_t count)
 {
@@ -319,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_all_problems_are_told_with_their_policies),
         cmocka_unit_test(test_what_is_perhaps_not_meant_is_warned_of),
         cmocka_unit_test(test_a_policy_that_nothing_reaches_is_warned_of),
+        cmocka_unit_test(test_a_policy_that_is_there_twice_counts_once_and_is_warned_of_once),
         cmocka_unit_test(test_a_check_of_thousands_does_not_hold_each_against_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
