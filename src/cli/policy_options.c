@@ -97,7 +97,7 @@ static void add_guard(struct l4_guard *g, const struct l4_guard *more)
 int policy_options_join(const struct cli *cli, const struct l4_policy *one,
                         struct l4_policies *list)
 {
-    if (list->count > 0 && only_guards_given(cli)) {
+    if (cli_text(cli, "file") != NULL && only_guards_given(cli)) {
         for (size_t i = 0; i < list->count; i++)
             add_guard(&list->items[i].guard, &one->guard);
         return CLI_OK;

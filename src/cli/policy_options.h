@@ -61,8 +61,8 @@
 int policy_options_read(const struct cli *cli, bool *ret_given, struct l4_policy *ret,
                         struct diag *d);
 
-/* Adds the policy that the options made to those of a file. Loop guards alone (--uid, --gid, --cgroup, --usersid) make no policy: they are
- * given to every one of the file's. A failure has been told; returns an exit status. */
+/* Adds the policy that the options made to those of a file. Loop guards alone (--uid, --gid, --cgroup, --usersid) beside --file make no policy: they are
+ * given to every one of the file's, of which there may be none. A failure has been told; returns an exit status. */
 int policy_options_join(const struct cli *cli, const struct l4_policy *one,
                         struct l4_policies *list);
 

@@ -555,6 +555,15 @@ def a_policy_that_is_given_twice_counts_once(world):
     expect(len(world.policies(blue)) == 1, "add")
 
 
+def loop_guards_beside_an_empty_file_make_no_policy(world):
+    blue = world.namespace("blue")
+    path = write("none.json", [])
+    world.good("add", blue, "--port", "80", "--uid", "9")
+    expect("0 policies: 0 added, 0 unchanged; 1 removed." in world.good("apply", blue, "--file", path, "--uid", "1337", "--gid", "5").out, "apply")
+    expect(world.good("validate", "--file", path, "--uid", "1337").out == "0 policies are good.\n", "validate")
+    world.refused(1, "apply", blue, "--file", path, "--uid", "1337", "--priority", "5", says=["no proxy port"])
+
+
 def root_as_loop_guard_is_warned_of(world):
     blue = world.namespace("blue")
     checked = world.good("validate", "--port", "80", "--uid", "0", "--system", "linux")
@@ -708,7 +717,8 @@ if __name__ == "__main__":
         apply_says_what_it_repairs, clear_tells_of_no_drift_that_ends_with_it, nft_is_asked_no_more_often_than_need_be,
         clear_leaves_nothing, reconcile_repairs_and_says_what,
         reconcile_with_a_file_restores_what_was_deleted, reconcile_without_anything_to_compare_with_fails, the_seeds_example_is_refused_for_its_ports,
-        validate_says_everything_with_numbers, what_cant_be_read_is_told_all_at_once, a_policy_that_is_given_twice_counts_once, root_as_loop_guard_is_warned_of, what_this_system_cant_do_changes_nothing,
+        validate_says_everything_with_numbers, what_cant_be_read_is_told_all_at_once, a_policy_that_is_given_twice_counts_once,
+        loop_guards_beside_an_empty_file_make_no_policy, root_as_loop_guard_is_warned_of, what_this_system_cant_do_changes_nothing,
         files_that_are_none_are_named,
         what_the_kernel_tells_cant_steer_a_terminal, version_tells_of_nft, an_ordinary_user_is_told_what_is_missing,
         hcnproxyctl_takes_its_own_command_line, the_readmes_commands_work_as_they_stand,
