@@ -20,6 +20,14 @@ from common.process import Skip
 LIMIT_S = 180  # of one test, unless its file says otherwise
 
 
+def own_settings():
+    """Not the caller's: a test's users are others than its own, and a shell can't trap what was ignored when it began, as under
+    nohup or in the background of a script."""
+    os.umask(0o022)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class TimedOut(Exception):
     """A test took too long."""
 
@@ -92,7 +100,7 @@ def run_here(tests, make_world, limit_s=LIMIT_S):
     """Runs the tests in order in one world, where the caller is: without namespaces. Arguments of the program: words; only tests
     with one of them in their names."""
     signal.signal(signal.SIGALRM, _on_alarm)
-    os.umask(0o022)  # whatever the caller's: users of a test are others than its own
+    own_settings()
     chosen = [t for t in tests if not sys.argv[1:] or any(word in t.__name__ for word in sys.argv[1:])]
     failed = skipped = 0
     try:

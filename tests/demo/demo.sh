@@ -6,6 +6,7 @@
 # opened out here and inherited, as under systemd's socket activation. Works as root and as an ordinary user who can open
 # /dev/net/tun. Ends with a count; the exit status is 0 if nothing failed.
 set -uo pipefail
+umask 022 # its servers are other users
 
 here=$(cd "$(dirname "$0")" && pwd)
 tools=$(cd "$here/../tools" && pwd)

@@ -12,6 +12,10 @@ import sys
 import tempfile
 import uuid
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from common.harness import own_settings  # noqa: E402
+
 DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo.sh")
 LIMIT_S = 180
 USER = 65534  # nobody: PostgreSQL wants a user that has a name
@@ -88,6 +92,7 @@ def is_interrupted(stile):
 
 
 def main(stile):
+    own_settings()
     cases = [("the demo passes", lambda: passes(stile)), ("an interrupted demo leaves nothing behind", lambda: is_interrupted(stile))]
     if os.getuid() == 0:
         cases.append(("the demo passes as an ordinary user", lambda: passes_as_user(stile)))

@@ -15,6 +15,10 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from common.harness import own_settings  # noqa: E402
+
 STILE = sys.argv.pop(1)
 UNSUPPORTED = 77  # how a test says that it was skipped
 
@@ -47,7 +51,7 @@ class Launched:
 
     def engine_gets(self):
         """The device message and its descriptors: sock_diag, then the queues."""
-        self.device.settimeout(10)
+        self.device.settimeout(60)
         fds = array.array("i")
         message, ancillary, _, _ = self.device.recvmsg(1024, socket.CMSG_LEN(64 * 4))
         for _, _, data in ancillary:
@@ -57,7 +61,7 @@ class Launched:
         return {"version": version, "kind": kind, "queues": queues, "mtu": mtu, "flags": flags, "uid": uid, "name": name}, list(fds)
 
     def result(self):
-        out, err = self.process.communicate(timeout=20)
+        out, err = self.process.communicate(timeout=60)
         self.release()
         return self.process.returncode, out, err
 
@@ -119,7 +123,7 @@ class LauncherTest(unittest.TestCase):
     def test_the_keys_are_hidden(self):
         l = Launched("sh", "-c", "read home; ls -A \"$home\" && cat \"$home/secret\"")
         self.assertEqual(os.listdir(l.home), ["secret"])
-        out, err = l.process.communicate(l.home + "\n", timeout=20)
+        out, err = l.process.communicate(l.home + "\n", timeout=60)
         l.release()
         self.assertEqual((l.process.returncode, out), (1, ""))
         self.assertIn("secret", err)
@@ -164,7 +168,7 @@ class LauncherTest(unittest.TestCase):
         left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         left.close()
         r = subprocess.run([STILE, "launcher", "--setup-fd", str(right.fileno()), "--device-fd", str(right.fileno()), "--hide",
-                            "/nonexistent", "--", "true"], pass_fds=[right.fileno()], capture_output=True, text=True, timeout=10)
+                            "/nonexistent", "--", "true"], pass_fds=[right.fileno()], capture_output=True, text=True, timeout=60)
         left.close()
         right.close()
         self.assertEqual(r.returncode, 125)
@@ -176,7 +180,7 @@ class LauncherTest(unittest.TestCase):
         left.send(setup_message())
         r = subprocess.run(["unshare", "-Ur", "sh", "-c", script, "sh", STILE, "launcher", "--setup-fd", str(right.fileno()),
                             "--device-fd", str(right.fileno()), "--hide", "/nonexistent", "--", "true"],
-                           pass_fds=[right.fileno()], capture_output=True, text=True, timeout=10)
+                           pass_fds=[right.fileno()], capture_output=True, text=True, timeout=60)
         left.close()
         right.close()
         self.assertEqual(r.returncode, 125)
@@ -184,6 +188,7 @@ class LauncherTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    own_settings()
     if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
         print("skipped: no permission to open /dev/net/tun")
         sys.exit(UNSUPPORTED)
