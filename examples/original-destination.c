@@ -42,7 +42,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FLOWS_MAX = 128, FLOW_SECONDS = 30, LISTENERS_MAX = 32, DATAGRAM_MAX = 65507 };
+enum {
+    FLOWS_MAX = 128,
+    FLOW_SECONDS = 30,
+    PORTS_MAX = 8,
+    LISTENERS_MAX = 4 * PORTS_MAX,
+    DATAGRAM_MAX = 65507
+};
 
 union address {
     struct sockaddr any;
@@ -292,8 +298,9 @@ static int listen_on(int family, int type, uint16_t port)
     bool udp = type == SOCK_DGRAM, v4 = family == AF_INET;
     int fd = socket(family, type, 0);
 
-    if (set(fd, SOL_SOCKET, SO_REUSEADDR, 1) && (v4 || set(fd, SOL_IPV6, IPV6_V6ONLY, 1)) &&
-        (!udp || make_transparent(fd, family)) &&
+    /* Not for UDP: whoever has it too may bind the same port beside us, and is sent what is ours. */
+    if ((udp || set(fd, SOL_SOCKET, SO_REUSEADDR, 1)) &&
+        (v4 || set(fd, SOL_IPV6, IPV6_V6ONLY, 1)) && (!udp || make_transparent(fd, family)) &&
         (!udp || (v4 ? set(fd, SOL_IP, IP_RECVORIGDSTADDR, 1)
                      : set(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR, 1))) &&
         bind(fd, &any.any, sizeof(any)) == 0 && (udp || listen(fd, 128) == 0))
@@ -341,22 +348,38 @@ static void serve(const int *listeners, size_t count)
     }
 }
 
+static bool read_number(const char *text, unsigned long max, unsigned long *ret)
+{
+    char *end;
+
+    *ret = strtoul(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && *ret <= max;
+}
+
 int main(int argc, char **argv)
 {
     bool user = argc > 2 && strcmp(argv[1], "-u") == 0;
+    int first = user ? 3 : 1;
+    unsigned long uid = 0, ports[PORTS_MAX];
     int listeners[LISTENERS_MAX];
     size_t count = 0;
+    bool good = argc > first && argc - first <= PORTS_MAX &&
+                (!user || read_number(argv[2], UINT32_MAX - 1, &uid));
 
+    for (int i = first; good && i < argc; i++)
+        good = read_number(argv[i], UINT16_MAX, &ports[i - first]) && ports[i - first] > 0;
+    if (!good)
+        return fprintf(stderr, "usage: %s [-u UID] PORT... (numbers; at most %d ports)\n", argv[0],
+                       PORTS_MAX),
+               2;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (user && !become((uid_t)strtoul(argv[2], NULL, 10)))
+    if (user && !become((uid_t)uid))
         return perror("becoming the user"), 1;
-    for (int i = user ? 3 : 1; i < argc && count < LISTENERS_MAX; i++)
+    for (int i = 0; i < argc - first; i++)
         for (int k = 0; k < 4; k++)
             listeners[count++] =
                 listen_on(k < 2 ? AF_INET : AF_INET6, k % 2 == 0 ? SOCK_STREAM : SOCK_DGRAM,
-                          (uint16_t)strtoul(argv[i], NULL, 10));
-    if (count == 0)
-        return fprintf(stderr, "usage: %s [-u UID] PORT...\n", argv[0]), 2;
+                          (uint16_t)ports[i]);
     puts("ready");
     serve(listeners, count);
 }

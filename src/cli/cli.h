@@ -20,6 +20,7 @@ struct cli;
 struct command {
     const char *name;      /* words separated by one space: "gateway user add" */
     const char *program;   /* whose command it is; NULL: "stile" */
+    const char *replaces;  /* what program stands for in the texts: "stile policy"; NULL: nothing */
     const char *group;     /* heading in `stile help`: "Using apps", "Gateway", "More" */
     const char *summary;   /* one line, without the full stop */
     const char *arguments; /* "APP", "[--] CMD [ARG…]"; NULL: none */

@@ -87,11 +87,27 @@ static bool asks_for_help(int argc, char **argv)
     return i < argc && (str_eq(argv[i], "--help") || str_eq(argv[i], "-h"));
 }
 
+/* "stile policy help add" is "stile help policy add". False: none of the words is "help". */
+static bool move_help_to_front(int argc, char **argv)
+{
+    for (int i = 1; i < argc && argv[i][0] != '-'; i++) {
+        char *word = argv[i];
+        if (!str_eq(word, "help"))
+            continue;
+        memmove(argv + 1, argv, (size_t)i * sizeof(*argv));
+        argv[0] = word;
+        return true;
+    }
+    return false;
+}
+
 static int unknown_command(const struct cli *cli, int argc, char **argv)
 {
     char words[64];
     if (argv[0][0] == '-')
         return cli_usage(cli, "Options come after the command: stile COMMAND %s", argv[0]);
+    if (move_help_to_front(argc, argv))
+        return command_line_run(&command_help, argc - 1, argv + 1);
     /* "stile gateway user" alone: what could follow. */
     help_join(argc, argv, (size_t)argc, words, sizeof(words));
     bool asked = asks_for_help(argc, argv);

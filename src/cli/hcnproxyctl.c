@@ -56,6 +56,7 @@ static struct command command_of(const struct row *row)
 {
     struct command c = *row->command;
     c.program = "hcnproxyctl";
+    c.replaces = "stile policy";
     c.name = row->name;
     if (row->run != NULL)
         c.run = row->run;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "cli/word_distance.h"
 
 /* Column where the explanations begin. */
 #define HELP_COLUMN 32
@@ -96,13 +97,34 @@ void help_overview(FILE *out)
           out);
 }
 
+static void print_usage(FILE *out, const struct command *c)
+{
+    fprintf(out, "Usage: %s %s", command_program(c), c->name);
+    for (const struct option *o = c->options; o != NULL && o->name != NULL; o++)
+        if (o->required)
+            fprintf(out, " --%s %s", o->name, o->value_name);
+    fprintf(out, " [OPTION…]%s%s\n\n", c->arguments != NULL ? " " : "",
+            c->arguments != NULL ? c->arguments : "");
+}
+
+/* Its examples in the words of the program that it is a command of. */
+static void print_description(FILE *out, const struct command *c)
+{
+    const char *at = c->description, *found;
+    fputc('\n', out);
+    while (c->replaces != NULL && (found = strstr(at, c->replaces)) != NULL) {
+        fprintf(out, "%.*s%s", (int)(found - at), at, command_program(c));
+        at = found + strlen(c->replaces);
+    }
+    fprintf(out, "%s\n", at);
+}
+
 void help_command(FILE *out, const struct command *c)
 {
-    fprintf(out, "Usage: %s %s [OPTION…]%s%s\n\n", command_program(c), c->name,
-            c->arguments != NULL ? " " : "", c->arguments != NULL ? c->arguments : "");
+    print_usage(out, c);
     fprintf(out, "%s.\n", c->summary);
     if (c->description != NULL)
-        fprintf(out, "\n%s\n", c->description);
+        print_description(out, c);
     if (c->options != NULL) {
         fputs("\nOptions:\n", out);
         print_options(out, c->options);
@@ -167,34 +189,13 @@ const struct command *help_find(int argc, char *const *argv, size_t *ret_words)
     return best;
 }
 
-/* Levenshtein's distance; words over 31 bytes count as far apart. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[32];
-    size_t la = strlen(a), lb = strlen(b);
-    if (la >= ARRAY_LEN(row) || lb >= ARRAY_LEN(row))
-        return ARRAY_LEN(row);
-    for (size_t j = 0; j <= lb; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= la; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= lb; j++) {
-            size_t change = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = MIN(change, MIN(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[lb];
-}
-
 /* The visible command whose name is nearest to a mistyped one; NULL if none is near. */
 static const char *nearest(const char *word)
 {
     const char *best = NULL;
-    size_t best_distance = 3;
+    size_t best_distance = WORD_DISTANCE_NEAR + 1;
     for (size_t i = 0; cli_commands[i] != NULL; i++) {
-        size_t d = distance(word, cli_commands[i]->name);
+        size_t d = word_distance(word, cli_commands[i]->name);
         if (!cli_commands[i]->hidden && d < best_distance) {
             best = cli_commands[i]->name;
             best_distance = d;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "cli/word_distance.h"
 
 /* What is parsed at the moment. */
 struct parse {
@@ -86,6 +87,45 @@ static int take_value(struct parse *p, const struct option *o)
     return add_value(p, o, p->argv[p->next++]);
 }
 
+#define OPTION_NAME_SIZE 32
+
+static void find_near(const struct option *table, const char *name, const char **best,
+                      size_t *distance)
+{
+    for (const struct option *o = table; o != NULL && o->name != NULL; o++) {
+        size_t d = word_distance(name, o->name);
+        if (!o->hidden && d < *distance) {
+            *best = o->name;
+            *distance = d;
+        }
+    }
+}
+
+/* given: "--nmae", "-name"; perhaps with a value. */
+static int unknown(struct parse *p, const char *given)
+{
+    const char *best = NULL;
+    char name[OPTION_NAME_SIZE];
+    size_t distance = WORD_DISTANCE_NEAR + 1, len = strcspn(given, "=");
+    (void)str_format(name, sizeof(name), "%.*s", (int)len, given + strspn(given, "-"));
+    name[strcspn(name, "=")] = '\0';
+    find_near(p->spec->own, name, &best, &distance);
+    find_near(p->spec->shared, name, &best, &distance);
+    return diag_set(p->diag, ERR_INVAL, 0, "There is no option %.*s%s%s%s", (int)len, given,
+                    best != NULL ? "; is it --" : "", best != NULL ? best : "",
+                    best != NULL ? "?" : "");
+}
+
+/* word: "-port" is a mistyped "--port". */
+static int unknown_letter(struct parse *p, const char *word, char letter)
+{
+    size_t len = strcspn(word + 1, "=");
+    if (find_in(p->spec->own, word + 1, len) != NULL ||
+        find_in(p->spec->shared, word + 1, len) != NULL)
+        return unknown(p, word);
+    return diag_set(p->diag, ERR_INVAL, 0, "There is no option -%c", letter);
+}
+
 static int parse_long(struct parse *p, const char *word)
 {
     const char *name = word + 2;
@@ -95,7 +135,7 @@ static int parse_long(struct parse *p, const char *word)
     if (o == NULL)
         o = find_in(p->spec->shared, name, len);
     if (o == NULL)
-        return diag_set(p->diag, ERR_INVAL, 0, "There is no option --%.*s", (int)len, name);
+        return unknown(p, word);
     if (o->kind == OPTION_FLAG && equals != NULL)
         return diag_set(p->diag, ERR_INVAL, 0, "--%s takes no value; leave out \"%s\"", o->name,
                         equals);
@@ -111,7 +151,7 @@ static int parse_letters(struct parse *p, const char *word)
         if (o == NULL)
             o = find_letter_in(p->spec->shared, *at);
         if (o == NULL)
-            return diag_set(p->diag, ERR_INVAL, 0, "There is no option -%c", *at);
+            return unknown_letter(p, word, *at);
         if (o->kind != OPTION_FLAG)
             return at[1] != '\0' ? add_value(p, o, at + 1) : take_value(p, o);
         int r = add_value(p, o, "");

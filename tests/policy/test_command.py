@@ -59,6 +59,7 @@ def help_tells_of_all_commands(world):
         told = world.run([STILE, "policy", command, "--help"])
         expect(told.status == 0 and told.out.startswith(f"Usage: stile policy {command} "), told)
         expect(command == "version" or "Example" in told.out, told)
+        expect(world.run([STILE, "policy", "help", command]).out == told.out, command)
 
 
 def policy_alone_and_its_help_show_the_commands(world):
@@ -647,6 +648,7 @@ def hcnproxyctl_takes_its_own_command_line(world):
             expect(f"--{option} " in call("help", "add").out, option)
         expect("--runtimeendpoint " in call("lookup", "--help").out, name)
         expect(call("add", "--help").out == call("help", "add").out, name)
+        expect("\n  hcnproxyctl add " in call("help", "add").out and "stile policy" not in call("help", "add").out, name)
         expect(call("version").out.startswith("hcnproxyctl "), name)
         expect(call("version", "--json").json()["version"] == call("version").out.split()[1], name)
         missing = call("lookup", "ccaae3aba155", "--runtimeendpoint", "/run/test/none.sock")
@@ -671,6 +673,20 @@ def the_readmes_commands_work_as_they_stand(world):
     script = f"set -e; cd {DIR}; PATH={bin_dir}:$PATH\n" + "\n".join(commands) + "\n"
     done = world.run(["bash", "-c", script])
     expect(done.status == 0 and "Nothing has drifted." in done.out and "Removed 2 policies." in done.out, done)
+
+
+def the_docs_commands_work_as_they_stand(world):
+    with open(os.path.join(HERE, "..", "..", "docs", "policies.md"), encoding="utf-8") as file:
+        section = file.read().split("## In a minute", 1)[1].split("\n## ", 1)[0]
+    commands = re.search(r"^```\n(.*?)^```", section, re.MULTILINE | re.DOTALL)[1]
+    expect(len(commands.splitlines()) >= 8, commands)
+    bin_dir = os.path.join(DIR, "docs-bin")
+    os.mkdir(bin_dir)
+    os.symlink(STILE, os.path.join(bin_dir, "stile"))
+    os.symlink(os.environ["PROXY"], os.path.join(bin_dir, "original-destination"))
+    done = world.run(["bash", "-c", f"set -e; cd {DIR}; PATH={bin_dir}:$PATH\n{commands}"])
+    expect(done.status == 0 and "Directory listing" in done.out and "Removed 1 policy." in done.out, done)
+    expect(re.search(r"^tcp 192\.0\.2\.2:\d+ -> 192\.0\.2\.7:80 via 192\.0\.2\.2:\d+$", done.out, re.MULTILINE), done)
 
 
 def seconds_of(world, count):
@@ -721,6 +737,6 @@ if __name__ == "__main__":
         loop_guards_beside_an_empty_file_make_no_policy, root_as_loop_guard_is_warned_of, what_this_system_cant_do_changes_nothing,
         files_that_are_none_are_named,
         what_the_kernel_tells_cant_steer_a_terminal, version_tells_of_nft, an_ordinary_user_is_told_what_is_missing,
-        hcnproxyctl_takes_its_own_command_line, the_readmes_commands_work_as_they_stand,
+        hcnproxyctl_takes_its_own_command_line, the_readmes_commands_work_as_they_stand, the_docs_commands_work_as_they_stand,
         a_thousand_policies_take_linear_time,
     ], World, programs=("nft",), limit_s=240)

@@ -90,6 +90,18 @@ while True:
 """
 
 
+SHARES = """
+import socket, sys
+s = socket.socket(getattr(socket, sys.argv[1]), getattr(socket, sys.argv[2]))
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+try:
+    s.bind((sys.argv[3], int(sys.argv[4])))
+    print("bound")
+except OSError as error:
+    print(error)
+"""
+
+
 def leaves(pod, attempt, uid=APP_UID, wanted=0):
     """What of an attempt the pod's wire has seen; wanted: as soon as it is so much."""
     pod.check("ip", "neigh", "replace", "fe80::1234", "lladdr", "02:00:00:00:12:34", "dev", "eth0")
@@ -232,6 +244,16 @@ def an_app_behind_an_inbound_proxy_hears_nothing_that_is_sent_to_all(world):
         world.end_test()
 
 
+def nobody_shares_the_port_of_a_proxy_that_runs(world):
+    pod = world.pod()
+    pod.proxy(8000)
+    for family, address in (("AF_INET", "127.0.0.1"), ("AF_INET6", "::1")):
+        for kind in ("SOCK_STREAM", "SOCK_DGRAM"):
+            for port in (8000, 8002):
+                done = pod.command(PYTHON, "-IS", "-c", SHARES, family, kind, address, str(port), uid=APP_UID)
+                assert ("bound" if port == 8002 else "Address already in use") in done.out, (family, kind, port, done)
+
+
 def call(address, port, what):
     """From the host's end of the pods' bridge, by a socket of its own: another flow each time."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -254,4 +276,5 @@ if __name__ == "__main__":
                     nobody_begins_a_flow_in_a_foreign_name, no_other_socket_leads_around_the_proxy,
                     nobody_goes_on_with_a_flow_that_was_direct, nobody_goes_on_with_a_connection_that_was_direct,
                     a_flow_that_somebody_else_translates_is_no_less_direct,
+                    nobody_shares_the_port_of_a_proxy_that_runs,
                     exceptions_by_link_local_addresses_pass, an_app_behind_an_inbound_proxy_hears_nothing_that_is_sent_to_all], limit_s=280)

@@ -123,6 +123,7 @@ static void errors_name_the_option_and_the_remedy(void **state)
         const char *named, *remedy;
     } rows[] = {
         {{"--gatewy", "x"}, "--gatewy", "no option"},  {{"-z"}, "-z", "no option"},
+        {{"--gatewy=x"}, "--gatewy;", "--gateway?"},   {{"-port", "1"}, "-port;", "--port?"},
         {{"--gateway"}, "--gateway", "HOST:PORT"},     {{"--gateway="}, "--gateway", "HOST:PORT"},
         {{"--verbose=1"}, "--verbose", "leave out"},   {{"--port", "0"}, "--port", "1 to 65535"},
         {{"--port", "65536"}, "--port", "1 to 65535"}, {{"--port", "12x"}, "12x", "1 to 65535"},
