@@ -61,7 +61,8 @@ int policy_options_read(const struct cli *cli, bool *ret_given, struct l4_policy
             return r;
     }
     *ret_given = g.count > 0;
-    return g.count > 0 ? l4_options_read(g.list, g.count, ret, d) : 0;
+    int r = g.count > 0 ? l4_options_read(g.list, g.count, ret, d) : 0;
+    return r < 0 ? diag_prefix(d, "--") : 0; /* its text begins with the option's name */
 }
 
 static bool is_guard(const char *name)
@@ -109,6 +110,33 @@ int policy_options_join(const struct cli *cli, const struct l4_policy *one,
     return CLI_OK;
 }
 
+/* Given policies in their order: those of the file, then the one of the options. */
+struct judgement {
+    struct policy_problems problems; /* of the file's */
+    size_t file_count, count;
+};
+
+static void judge(void *arg, size_t policy, const char *text)
+{
+    struct judgement *j = arg;
+    j->count++;
+    if (policy < j->file_count)
+        policy_problems_tell(&j->problems, policy, text);
+    else
+        cli_note(j->problems.cli, "the policy of the options: %s", text);
+}
+
+int policy_options_check(const struct cli *cli, const struct l4_policies *l, size_t file_count)
+{
+    const char *path = cli_text(cli, "file");
+    struct judgement j = {
+        .problems = {.cli = cli, .file = path != NULL ? policy_file_shown(path) : NULL},
+        .file_count = file_count};
+    (void)l4_check_all(l, l4_system_here(), judge, &j);
+    (void)policy_problems_more(&j.problems);
+    return j.count > 0 ? CLI_FAILED : CLI_OK;
+}
+
 static int gather(const struct cli *cli, struct l4_policies *list)
 {
     const char *path = cli_text(cli, "file");
@@ -118,7 +146,10 @@ static int gather(const struct cli *cli, struct l4_policies *list)
     if (policy_options_read(cli, &given, &one, &d) < 0)
         return cli_usage(cli, "%s", d.text);
     int status = path != NULL ? policy_file_read(cli, path, list) : CLI_OK;
-    return status == CLI_OK && given ? policy_options_join(cli, &one, list) : status;
+    size_t file_count = list->count;
+    if (status == CLI_OK && given)
+        status = policy_options_join(cli, &one, list);
+    return status == CLI_OK ? policy_options_check(cli, list, file_count) : status;
 }
 
 int policy_options_gather(const struct cli *cli, struct l4_policies *ret)

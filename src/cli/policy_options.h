@@ -57,7 +57,8 @@
 
 #define POLICY_NONE_GIVEN "No policy is given: give its options (--port and others), or --file"
 
-/* The one policy that the settings among the options make; *ret_given says whether there were any, else ret is untouched. */
+/* The one policy that the settings among the options make; *ret_given says whether there were any, else ret is untouched. The text of an error
+ * begins with the option. */
 int policy_options_read(const struct cli *cli, bool *ret_given, struct l4_policy *ret,
                         struct diag *d);
 
@@ -66,7 +67,11 @@ int policy_options_read(const struct cli *cli, bool *ret_given, struct l4_policy
 int policy_options_join(const struct cli *cli, const struct l4_policy *one,
                         struct l4_policies *list);
 
-/* The policies of --file, then the one of the options. Neither is given: an empty list. A failure has been told; returns an exit
+/* Whether this system can do the policies of --file (so many), and the one of the options that may come after them. All that is wrong has
+ * been told, of which it is; returns an exit status. */
+int policy_options_check(const struct cli *cli, const struct l4_policies *l, size_t file_count);
+
+/* The policies of --file, then the one of the options, checked. Neither is given: an empty list. A failure has been told; returns an exit
  * status. */
 int policy_options_gather(const struct cli *cli, struct l4_policies *ret);
 

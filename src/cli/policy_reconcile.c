@@ -73,6 +73,8 @@ static int run_reconcile(struct cli *cli)
     const char *path = cli_text(cli, "file");
     l4_policies_init(&file);
     int status = path != NULL ? policy_file_read(cli, path, &file) : CLI_OK;
+    if (status == CLI_OK)
+        status = policy_options_check(cli, &file, file.count);
     if (status == CLI_OK) {
         const struct l4_policies *wanted = path != NULL ? &file : NULL;
         CLEANUP(endpoint_closep) struct endpoint *e = policy_endpoint_open(cli, &status);

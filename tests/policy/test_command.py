@@ -80,10 +80,10 @@ def command_lines_that_make_no_sense_are_refused_with_2(world):
     world.refused(2, "add", blue, "--priority", "65536", says=["--priority"])
     world.refused(2, "add", blue, "--udp", "nat", says=["--udp", "tproxy|redirect"])
     world.refused(2, "add", blue, "--port", "80", "--port", "81", says=["--port was given twice"])
-    world.refused(2, "add", blue, "--port", "80", "--uid", "1", "--remoteports", "90001", says=["remoteports", "90001", "65535"])
-    world.refused(2, "add", blue, "--port", "80", "--uid", "1", "--remoteaddr", "10.0.0.1/8", says=["remoteaddr", "10.0.0.0/8"])
-    world.refused(2, "add", blue, "--port", "80", "--uid", "nobody-of-that-name", says=["uid", "nobody-of-that-name"])
-    world.refused(2, "add", blue, "--port", "80", "--protocol", "sctp", says=["protocol", "sctp"])
+    world.refused(2, "add", blue, "--port", "80", "--uid", "1", "--remoteports", "90001", says=["add: --remoteports: ", "90001", "65535"])
+    world.refused(2, "add", blue, "--port", "80", "--uid", "1", "--remoteaddr", "10.0.0.1/8", says=["add: --remoteaddr: ", "10.0.0.0/8"])
+    world.refused(2, "add", blue, "--port", "80", "--uid", "nobody-of-that-name", says=["add: --uid: ", "nobody-of-that-name"])
+    world.refused(2, "add", blue, "--port", "80", "--protocol", "sctp", says=["add: --protocol: ", "sctp"])
     world.refused(2, "remove", blue, says=["Which one", "clear"])
     world.refused(2, "remove", blue, "--port", "80", "--file", "-", says=["not both"])
     world.refused(2, "list", blue, "green", says=["green"])
@@ -565,6 +565,20 @@ def loop_guards_beside_an_empty_file_make_no_policy(world):
     world.refused(1, "apply", blue, "--file", path, "--uid", "1337", "--priority", "5", says=["no proxy port"])
 
 
+def what_makes_no_sense_is_told_with_its_place(world):
+    """All of it, before anything is looked at or changed."""
+    blue = world.namespace("blue")
+    path = write("senseless.json", [policy(1), {"Type": "L4WFPPROXY", "Settings": {"UserID": "5"}}, policy(3, UserID="")])
+    says = [f"{path}: policy 2: it has no proxy port", f"{path}: policy 3: the proxy's own connections would come back"]
+    for words in (["add", blue], ["apply", blue], ["apply", blue, "--dry-run"], ["reconcile", blue]):
+        told = world.refused(1, *words, "--file", path, says=says)
+        expect(len(told.err.splitlines()) == 2, told)
+    world.refused(1, "apply", blue, "--file", "-", text=json.dumps(policy(3, UserID="")), says=["standard input: policy 1: "])
+    for words in ([], ["--file", write("good.json", [policy(1)])]):
+        world.refused(1, "add", blue, *words, "--uid", "9", "--priority", "3", says=["add: the policy of the options: it has no proxy port"])
+    world.refused(1, "apply", blue, "--file", path, "--uid", "9", "--priority", "3", says=[says[0], "the policy of the options: "])
+
+
 def root_as_loop_guard_is_warned_of(world):
     blue = world.namespace("blue")
     checked = world.good("validate", "--port", "80", "--uid", "0", "--system", "linux")
@@ -734,7 +748,7 @@ if __name__ == "__main__":
         clear_leaves_nothing, reconcile_repairs_and_says_what,
         reconcile_with_a_file_restores_what_was_deleted, reconcile_without_anything_to_compare_with_fails, the_seeds_example_is_refused_for_its_ports,
         validate_says_everything_with_numbers, what_cant_be_read_is_told_all_at_once, a_policy_that_is_given_twice_counts_once,
-        loop_guards_beside_an_empty_file_make_no_policy, root_as_loop_guard_is_warned_of, what_this_system_cant_do_changes_nothing,
+        loop_guards_beside_an_empty_file_make_no_policy, what_makes_no_sense_is_told_with_its_place, root_as_loop_guard_is_warned_of, what_this_system_cant_do_changes_nothing,
         files_that_are_none_are_named,
         what_the_kernel_tells_cant_steer_a_terminal, version_tells_of_nft, an_ordinary_user_is_told_what_is_missing,
         hcnproxyctl_takes_its_own_command_line, the_readmes_commands_work_as_they_stand, the_docs_commands_work_as_they_stand,
