@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "policy/nft_process.h"
 #include "policy/nft_rules.h"
+#include "policy/nft_table.h"
 
 enum { VERSION_OUTPUT_MAX = 256, WORDS_SIZE = 256 };
 
@@ -76,6 +77,8 @@ int nft_list(int netns_fd, const char *table, struct buf *ret, struct diag *d)
     struct nft_process p = {.netns_fd = netns_fd, .lock_fd = -1, .args = args, .output = ret};
 
     buf_clear(ret);
+    if (netns_fd >= 0 && nft_table_is_missing(netns_fd, table))
+        return 0;
     int err = nft_process_run(&p, d);
     if (err < 0)
         return err;

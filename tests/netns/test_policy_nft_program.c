@@ -215,11 +215,18 @@ static void input_and_output_may_be_larger_than_any_pipe(void **state UNUSED)
     assert_true(buf_cstr(&text)[buf_len(&text) - 2] == '}');
 }
 
+/* For those that list: nobody asks nft about a table that isn't there. */
+static void a_table_is_there(void)
+{
+    assert_int_equal(run("add table inet one\n"), 0);
+}
+
 static void a_listing_over_its_cap_is_refused(void **state UNUSED)
 {
     CLEANUP(buf_release) struct buf text;
 
     buf_init(&text, 64 * 1024);
+    a_table_is_there();
     in_place("o");
     assert_int_equal(nft_list(container.netns_fd, "one", &text, &d), ERR_TOOBIG);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), 0);
@@ -231,6 +238,7 @@ static void a_listing_that_takes_all_memory_is_nfts_end_and_a_damaged_table(void
     CLEANUP(buf_release) struct buf text;
 
     buf_init(&text, 64 * 1024);
+    a_table_is_there();
     in_place("start");
     assert_int_equal(nft_list(container.netns_fd, "one", &text, &d), 0);
     assert_int_equal(command_in(-1, "cat " REPORT, out), 0);
@@ -299,6 +307,7 @@ static void no_descriptor_is_left_whatever_happens(void **state UNUSED)
     size_t before = open_fds();
 
     buf_init(&text, 1000);
+    a_table_is_there();
     for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
         in_place(modes[i]);
         (void)nft_list(container.netns_fd, "one", &text, &d);
@@ -449,6 +458,27 @@ static void nft_must_be_there_and_new_enough(void **state UNUSED)
     assert_int_equal(run("add table inet one\n"), ERR_NOTFOUND);
 }
 
+static void nft_is_not_started_to_say_that_there_is_no_table(void **state UNUSED)
+{
+    CLEANUP(buf_release) struct buf text;
+
+    buf_init(&text, 4096);
+    in_place("9"); /* whoever starts it gets an error */
+    assert_int_equal(nft_list(container.netns_fd, "one", &text, &d), 0);
+    assert_int_equal(buf_len(&text), 0);
+    real_again();
+    assert_int_equal(run("add table inet one\n"), 0);
+    in_place("9");
+    assert_int_equal(nft_list(container.netns_fd, "one", &text, &d), ERR_IO);
+    assert_int_equal(nft_list(container.netns_fd, "on", &text, &d), 0);
+    assert_int_equal(nft_list(container.netns_fd, "one ", &text, &d), 0);
+    real_again();
+    assert_int_equal(run("delete table inet one\nadd table ip one\n"), 0);
+    assert_int_equal(nft_list(container.netns_fd, "one", &text, &d), 0);
+    assert_int_equal(buf_len(&text), 0);
+    assert_int_equal(run("delete table ip one\n"), 0);
+}
+
 static void nft_is_asked_its_version_until_it_is_another(void **state UNUSED)
 {
     in_place("vnftables v1.0.2 (Lester)");
@@ -492,6 +522,7 @@ static void what_keeps_its_output_open_is_not_waited_for(void **state UNUSED)
     uint64_t before = clock_mono_ns();
 
     buf_init(&text, 1000);
+    a_table_is_there();
     in_place("h");
     assert_int_equal(nft_list(container.netns_fd, "one", &text, &d), 0);
     assert_string_equal(buf_cstr(&text), "held\n");
@@ -600,6 +631,7 @@ int main(int argc UNUSED, char **argv, char **environment)
         cmocka_unit_test(a_program_that_waits_for_any_child_sees_none_of_ours),
         cmocka_unit_test(threads_do_not_disturb_each_other),
         cmocka_unit_test(nft_must_be_there_and_new_enough),
+        cmocka_unit_test(nft_is_not_started_to_say_that_there_is_no_table),
         cmocka_unit_test(nft_is_asked_its_version_until_it_is_another),
         cmocka_unit_test(each_failure_has_its_words),
         cmocka_unit_test(what_keeps_its_output_open_is_not_waited_for),
