@@ -19,7 +19,8 @@ static void tell_added(FILE *out, const struct endpoint_change *c)
 
 static int run_add(struct cli *cli)
 {
-    static const struct policy_change change = {.make = endpoint_add, .tell = tell_added};
+    static const struct policy_change change = {
+        .make = endpoint_add, .adds = true, .tell = tell_added};
     return policy_change_given(cli, &change);
 }
 

@@ -17,7 +17,7 @@ static void tell(FILE *out, const struct endpoint_change *c)
 
 static int run_add(struct cli *cli)
 {
-    static const struct policy_change change = {.make = endpoint_add, .tell = tell};
+    static const struct policy_change change = {.make = endpoint_add, .adds = true, .tell = tell};
     return policy_change_given(cli, &change);
 }
 

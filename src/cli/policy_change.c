@@ -6,6 +6,8 @@
 #include "base/str.h"
 #include "cli/output.h"
 #include "cli/policy_options.h"
+#include "policy/l4_check.h"
+#include "policy/l4_index.h"
 
 void policy_change_count(size_t n, char text[POLICY_COUNT_SIZE])
 {
@@ -95,6 +97,37 @@ int policy_change_run(const struct cli *cli, const struct policy_change *change,
     return status;
 }
 
+/* Those that aren't there are added. */
+static int merge(struct l4_policies *l, const struct l4_policies *more)
+{
+    struct l4_index known;
+    size_t at = 0;
+    int r = 0;
+    l4_index_init(&known, l);
+    for (size_t i = 0; r == 0 && i < more->count; i++) {
+        l4_index_extend(&known, l->count);
+        if (!l4_index_find(&known, &more->items[i], &at))
+            r = l4_policies_add(l, &more->items[i]);
+    }
+    return r;
+}
+
+/* What fails here the change itself tells. HNS has one policy: there are no others that it could stand behind. */
+static void note_doubts(const struct cli *cli, const struct policy_change *change,
+                        struct endpoint *e, const struct l4_policies *given)
+{
+    struct l4_policies whole;
+    l4_policies_init(&whole);
+    int r = change->adds && l4_system_here() == L4_LINUX ? endpoint_list(e, &whole, NULL) : 0;
+    if (r == 0)
+        r = merge(&whole, given);
+    if (r == 0) {
+        l4_policies_sort(&whole);
+        policy_options_note(cli, endpoint_name(e), &whole);
+    }
+    l4_policies_release(&whole);
+}
+
 int policy_change_given(const struct cli *cli, const struct policy_change *change)
 {
     struct l4_policies given;
@@ -104,10 +137,11 @@ int policy_change_given(const struct cli *cli, const struct policy_change *chang
     if (given.count == 0 && cli_text(cli, "file") == NULL) {
         status = cli_usage(cli, POLICY_NONE_GIVEN);
     } else {
-        policy_options_note(cli, &given);
         CLEANUP(endpoint_closep) struct endpoint *e = policy_endpoint_open(cli, &status);
-        if (e != NULL)
+        if (e != NULL) {
+            note_doubts(cli, change, e, &given);
             status = policy_change_run(cli, change, e, &given);
+        }
     }
     l4_policies_release(&given);
     return status;

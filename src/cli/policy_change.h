@@ -17,6 +17,7 @@ struct policy_change {
     /* One of endpoint.h's. */
     int (*make)(struct endpoint *e, const struct l4_policies *policies, struct endpoint_change *c,
                 struct diag *d);
+    bool adds; /* to the policies that are there, which stay */
     /* Prints what was done, or (dry run) would be, to `out`, a sentence or two. */
     void (*tell)(FILE *out, const struct endpoint_change *c);
 };
@@ -25,7 +26,7 @@ struct policy_change {
 int policy_change_run(const struct cli *cli, const struct policy_change *change, struct endpoint *e,
                       const struct l4_policies *policies);
 
-/* The policies of --file and the options, at least one, noted where they are doubtful; then the endpoint; then the change. */
+/* The policies of --file and the options; then the endpoint; notes of what is doubtful in all that it will have; then the change. */
 int policy_change_given(const struct cli *cli, const struct policy_change *change);
 
 /* Shows a change that was made, or not because it was dry. Returns an exit status. */

@@ -123,7 +123,8 @@ static void judge(void *arg, size_t policy, const char *text)
     if (policy < j->file_count)
         policy_problems_tell(&j->problems, policy, text);
     else
-        cli_note(j->problems.cli, "the policy of the options: %s", text);
+        cli_note(j->problems.cli, "%sthe policy of the options: %s",
+                 j->problems.warnings ? "warning: " : "", text);
 }
 
 int policy_options_check(const struct cli *cli, const struct l4_policies *l, size_t file_count)
@@ -134,7 +135,12 @@ int policy_options_check(const struct cli *cli, const struct l4_policies *l, siz
         .file_count = file_count};
     (void)l4_check_all(l, l4_system_here(), judge, &j);
     (void)policy_problems_more(&j.problems);
-    return j.count > 0 ? CLI_FAILED : CLI_OK;
+    if (j.count > 0)
+        return CLI_FAILED;
+    j.problems.warnings = true;
+    (void)l4_check_repeated(l, judge, &j);
+    (void)policy_problems_more(&j.problems);
+    return CLI_OK;
 }
 
 static int gather(const struct cli *cli, struct l4_policies *list)
@@ -228,9 +234,9 @@ bool policy_options_match(const struct cli *cli, const struct l4_policy *wanted,
     return true;
 }
 
-void policy_options_note(const struct cli *cli, const struct l4_policies *l)
+void policy_options_note(const struct cli *cli, const char *endpoint, const struct l4_policies *l)
 {
-    struct policy_problems warnings = {.cli = cli, .warnings = true};
+    struct policy_problems warnings = {.cli = cli, .file = endpoint, .warnings = true};
     (void)l4_check_warnings(l, l4_system_here(), policy_problems_tell, &warnings);
     (void)policy_problems_more(&warnings);
 }

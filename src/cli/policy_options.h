@@ -67,8 +67,8 @@ int policy_options_read(const struct cli *cli, bool *ret_given, struct l4_policy
 int policy_options_join(const struct cli *cli, const struct l4_policy *one,
                         struct l4_policies *list);
 
-/* Whether this system can do the policies of --file (so many), and the one of the options that may come after them. All that is wrong has
- * been told, of which it is; returns an exit status. */
+/* Whether this system can do the policies of --file (so many), and the one of the options that may come after them. All that is wrong, or
+ * given twice, has been told, of which it is; returns an exit status. */
 int policy_options_check(const struct cli *cli, const struct l4_policies *l, size_t file_count);
 
 /* The policies of --file, then the one of the options, checked. Neither is given: an empty list. A failure has been told; returns an exit
@@ -79,7 +79,7 @@ int policy_options_gather(const struct cli *cli, struct l4_policies *ret);
 bool policy_options_match(const struct cli *cli, const struct l4_policy *wanted,
                           const struct l4_policy *p);
 
-/* What is allowed and yet perhaps not meant, as notes on standard error. */
-void policy_options_note(const struct cli *cli, const struct l4_policies *l);
+/* What is allowed and yet perhaps not meant, as notes on standard error. l: all that the endpoint will have, in the order of evaluation. */
+void policy_options_note(const struct cli *cli, const char *endpoint, const struct l4_policies *l);
 
 #endif

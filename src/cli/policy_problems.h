@@ -12,7 +12,7 @@
 
 struct policy_problems {
     const struct cli *cli;
-    const char *file; /* in which they are; NULL: no one file */
+    const char *file; /* in which they are, or the endpoint; NULL: no one */
     const char
         *system; /* that can't do it; NULL: they are wrong anywhere, or it goes without saying */
     bool warnings;

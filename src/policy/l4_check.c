@@ -300,13 +300,19 @@ static void warn_closed_ports(const struct l4_policy *p, const struct proxy_port
     }
 }
 
+/* Where no number is lower, the other one's has to be higher. */
 static void warn_unreached(const struct l4_reach *reach, struct findings *f)
 {
     const unsigned by = reach->taken_by[f->policy];
 
-    if (by != 0)
-        found(f, 0, "no connection reaches it: policy %u comes first and decides about all of them",
-              by);
+    if (by == 0)
+        return;
+    const unsigned own = f->list->items[f->policy].priority;
+    const unsigned first = f->list->items[by - 1].priority;
+    found(f, 0,
+          "no connection reaches it: policy %u comes first and decides about all of them. Give %s "
+          "one a priority %s %u, or leave this one out",
+          by, first > 0 ? "this" : "that", first > 0 ? "under" : "over", first > 0 ? first : own);
 }
 
 static void warn_one(const struct l4_policy *p, enum l4_system system,
@@ -319,6 +325,11 @@ static void warn_one(const struct l4_policy *p, enum l4_system system,
     if (system == L4_LINUX)
         warn_closed_ports(p, ports, f);
     warn_unreached(reach, f);
+}
+
+static void warn_repeated(struct findings *f, size_t first)
+{
+    found(f, 0, "it is the same as policy %zu, and counts once: leave one out", first + 1);
 }
 
 size_t l4_check_warnings(const struct l4_policies *l, enum l4_system system,
@@ -335,8 +346,21 @@ size_t l4_check_warnings(const struct l4_policies *l, enum l4_system system,
     l4_index_init(&earlier, l);
     for (f.policy = 0; f.policy < l->count; f.policy++)
         if (is_repeated(&earlier, &f, &first))
-            found(&f, 0, "it is the same as policy %zu, and counts once: leave one out", first + 1);
+            warn_repeated(&f, first);
         else
             warn_one(&l->items[f.policy], system, &ports, &reach, &f);
+    return f.count;
+}
+
+size_t l4_check_repeated(const struct l4_policies *l, l4_problem_fn *on_warning, void *arg)
+{
+    struct findings f = {.list = l, .tell = on_warning, .arg = arg};
+    struct l4_index earlier;
+    size_t first;
+
+    l4_index_init(&earlier, l);
+    for (f.policy = 0; f.policy < l->count; f.policy++)
+        if (is_repeated(&earlier, &f, &first))
+            warn_repeated(&f, first);
     return f.count;
 }

@@ -25,4 +25,7 @@ size_t l4_check_all(const struct l4_policies *l, enum l4_system system, l4_probl
 size_t l4_check_warnings(const struct l4_policies *l, enum l4_system system,
                          l4_problem_fn *on_warning, void *arg);
 
+/* Of these, those alone that are there twice. */
+size_t l4_check_repeated(const struct l4_policies *l, l4_problem_fn *on_warning, void *arg);
+
 #endif

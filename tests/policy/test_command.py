@@ -579,6 +579,33 @@ def what_makes_no_sense_is_told_with_its_place(world):
     world.refused(1, "apply", blue, "--file", path, "--uid", "9", "--priority", "3", says=[says[0], "the policy of the options: "])
 
 
+def add_warns_of_what_stands_behind_others_that_are_there(world):
+    """In all that the endpoint has then, numbered as `list` shows it."""
+    blue = world.namespace("blue")
+    first = world.good("add", blue, "--outbound-port", "15001", "--uid", "1337")
+    expect(first.err == "", first)
+    for words in (["--dry-run"], []):
+        told = world.good("add", blue, "--outbound-port", "15002", "--uid", "1338", *words)
+        expect("add: blue: warning: policy 2: no connection reaches it: policy 1 comes first" in told.err and "over 0" in told.err, told)
+    told = world.good("add", blue, "--outbound-port", "15003", "--uid", "1339", "--remoteports", "53", "--priority", "7")
+    expect("blue: warning: policy 3: no connection" in told.err and "policy 2: no connection" in told.err, told)
+    world.good("clear", blue)
+    world.good("add", blue, "--outbound-port", "15001", "--uid", "1337", "--priority", "10")
+    told = world.good("add", blue, "--outbound-port", "15053", "--remoteports", "53", "--uid", "1338")
+    expect(told.err == "", told)
+
+
+def apply_numbers_what_it_warns_of_as_list_does(world):
+    blue = world.namespace("blue")
+    path = write("two.json", [policy(5), policy(5), policy(1, UserID="0")])
+    told = world.good("apply", blue, "--file", path, "--outbound-port", "9", "--uid", "4", "--remoteports", "5", "--priority", "9")
+    said = [line.removeprefix("stile policy apply: ") for line in told.err.splitlines()]
+    expect(len(said) == 3 and said[0].startswith(f"{path}: warning: policy 2: it is the same as policy 1"), told)
+    expect(said[1].startswith("blue: warning: policy 1: every program") and said[2].startswith("blue: warning: policy 3: no conn"), told)
+    listed = world.policies(blue)
+    expect(listed[0]["Settings"]["UserID"] == "0" and listed[2]["Settings"]["OutboundProxyPort"] == "9", listed)
+
+
 def root_as_loop_guard_is_warned_of(world):
     blue = world.namespace("blue")
     checked = world.good("validate", "--port", "80", "--uid", "0", "--system", "linux")
@@ -748,7 +775,8 @@ if __name__ == "__main__":
         clear_leaves_nothing, reconcile_repairs_and_says_what,
         reconcile_with_a_file_restores_what_was_deleted, reconcile_without_anything_to_compare_with_fails, the_seeds_example_is_refused_for_its_ports,
         validate_says_everything_with_numbers, what_cant_be_read_is_told_all_at_once, a_policy_that_is_given_twice_counts_once,
-        loop_guards_beside_an_empty_file_make_no_policy, what_makes_no_sense_is_told_with_its_place, root_as_loop_guard_is_warned_of, what_this_system_cant_do_changes_nothing,
+        loop_guards_beside_an_empty_file_make_no_policy, what_makes_no_sense_is_told_with_its_place,
+        add_warns_of_what_stands_behind_others_that_are_there, apply_numbers_what_it_warns_of_as_list_does, root_as_loop_guard_is_warned_of, what_this_system_cant_do_changes_nothing,
         files_that_are_none_are_named,
         what_the_kernel_tells_cant_steer_a_terminal, version_tells_of_nft, an_ordinary_user_is_told_what_is_missing,
         hcnproxyctl_takes_its_own_command_line, the_readmes_commands_work_as_they_stand, the_docs_commands_work_as_they_stand,

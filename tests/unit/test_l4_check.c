@@ -216,10 +216,15 @@ static void test_a_policy_that_nothing_reaches_is_warned_of(void **state)
 {
     (void)state;
     expect_warning("[" GUARDED("\"Port\":\"1\"") "," GUARDED("\"Port\":\"2\"") "]", L4_LINUX,
-                   "1 no connection reaches it: policy 1");
+                   "1 no connection reaches it: policy 1 comes first and decides about all of "
+                   "them. Give that one a "
+                   "priority over 0");
     expect_warning("[" GUARDED("\"Port\":\"1\",\"FilterTuple\":{\"Priority\":2}") "," GUARDED(
                        "\"Port\":\"2\",\"FilterTuple\":{\"Priority\":1}") "]",
-                   L4_LINUX, "0 no connection reaches it: policy 2");
+                   L4_LINUX,
+                   "0 no connection reaches it: policy 2 comes first and decides about all of "
+                   "them. Give this one a "
+                   "priority under 1");
     /* DNS before everything, and each direction by itself. */
     expect_warning(
         "[" GUARDED(
