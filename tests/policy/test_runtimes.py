@@ -37,7 +37,7 @@ class Watch:
 
     def wait_for(self, first, rest="", count=1):
         wait_until(lambda: len([e for e in self.events(first) if rest in e]) >= count,
-                   f"{first} {rest} {count} times:\n{self.process.text()}", 15, 0.02)
+                   f"{first} {rest} {count} times:\n{self.process.text()}", step=0.02)
         return [e for e in self.events(first) if rest in e][-1]
 
 

@@ -325,6 +325,14 @@ static void on_answer(void *arg, int err, const struct runtime_container *c, con
     assert_string_equal(c->labels[1].key, "b");
 }
 
+/* One that was killed, with this process id, may have left its socket. */
+static void remove_old(const char *path)
+{
+    uv_fs_t unlink;
+    (void)uv_fs_unlink(NULL, &unlink, path, NULL);
+    uv_fs_req_cleanup(&unlink);
+}
+
 static void begin(struct fixture *f)
 {
     uv_utsname_t system;
@@ -336,6 +344,8 @@ static void begin(struct fixture *f)
                                 windows ? "\\\\.\\pipe\\stile-test-cri-" : "/tmp/stile-test-cri-",
                                 (long)uv_os_getpid()),
                      0);
+    if (!windows)
+        remove_old(f->path);
     assert_int_equal(uv_pipe_init(&f->loop.uv, &f->listener, 0), 0);
     f->listener.data = f;
     assert_int_equal(uv_pipe_bind(&f->listener, f->path), 0);

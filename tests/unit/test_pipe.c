@@ -54,6 +54,14 @@ static void on_end(void *arg)
 
 static const struct stream_events reader = {.on_data = on_data, .on_end = on_end};
 
+/* One that was killed, with this process id, may have left its socket. */
+static void remove_old(const char *path)
+{
+    uv_fs_t unlink;
+    (void)uv_fs_unlink(NULL, &unlink, path, NULL);
+    uv_fs_req_cleanup(&unlink);
+}
+
 static void begin(struct fixture *f)
 {
     uv_utsname_t system;
@@ -65,6 +73,8 @@ static void begin(struct fixture *f)
                                 windows ? "\\\\.\\pipe\\stile-test-" : "/tmp/stile-test-pipe-",
                                 (long)uv_os_getpid()),
                      0);
+    if (!windows)
+        remove_old(f->path);
 }
 
 static void listen_there(struct fixture *f)
