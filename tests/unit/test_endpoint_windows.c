@@ -254,10 +254,6 @@ static void two_like_one_another_are_removed_one_by_one(void **state)
     assert_int_equal(make(endpoint_apply, "[" POLICY("80") "]", false, &t), 0);
     assert_held("[" POLICY("80") "]");
     assert_int_equal(t.unchanged, 1);
-    hold("[" POLICY("80") "]");
-    assert_int_equal(make(endpoint_remove, "[" POLICY("80") "," POLICY("80") "]", false, &t),
-                     ERR_NOTFOUND);
-    assert_held("[" POLICY("80") "]");
 }
 
 static void a_failure_of_the_second_request_takes_the_first_back(void **state)
