@@ -39,7 +39,7 @@ static int add(struct stile_endpoint *endpoint, const char *port, const char *ui
     if (r == 0)
         r = stile_endpoint_add(endpoint, policies, 0, &result, error);
     if (r == 0) {
-        printf("%zu added, %zu there already\n", result.added, result.unchanged);
+        printf("%zu added; the endpoint has %zu\n", result.added, result.added + result.unchanged);
         stile_policy_result_release(&result);
     }
     stile_policies_free(policies);

@@ -130,10 +130,11 @@ enum { STILE_POLICY_DRY_RUN = 1 }; /* nothing is changed; `sent` is what would b
 /* What a change did. ret may be NULL; else: stile_policy_result_release. A text is NULL when memory for it ran out: the change was made
  * nevertheless. */
 struct stile_policy_result {
-    size_t added, removed, unchanged; /* policies */
-    int drifted;                      /* reconcile: something was not as it should be */
-    char *sent;                       /* what the system was sent; "": nothing need be changed */
-    char *notes;                      /* for people, a line each: what else was done or found */
+    size_t added, removed; /* policies */
+    size_t unchanged;      /* those that were there and stay, whether they were given or not */
+    int drifted;           /* reconcile: something was not as it should be */
+    char *sent;            /* what the system was sent; "": nothing need be changed */
+    char *notes;           /* for people, a line each: what else was done or found */
 };
 
 void stile_policy_result_release(struct stile_policy_result *r);

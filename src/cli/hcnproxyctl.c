@@ -9,7 +9,7 @@
 #include "cli/output.h"
 #include "cli/policy_change.h"
 
-static void tell_added(FILE *out, const struct endpoint_change *c)
+static void tell_added(FILE *out, const struct endpoint_change *c, size_t given UNUSED)
 {
     if (c->dry_run)
         fprintf(out, "Would add %zu policies\n", c->added);

@@ -5,13 +5,18 @@
 #include "cli/policy_change.h"
 #include "cli/policy_options.h"
 
-static void tell(FILE *out, const struct endpoint_change *c)
+/* What others are there is said, for they stay. */
+static void tell(FILE *out, const struct endpoint_change *c, size_t given)
 {
     char added[POLICY_COUNT_SIZE];
+    size_t were = given - c->added;
+    size_t all = c->added + c->unchanged;
     policy_change_count(c->added, added);
     fprintf(out, "%s %s", c->dry_run ? "Would add" : "Added", added);
-    if (c->unchanged > 0)
-        fprintf(out, "; %zu %s there already", c->unchanged, c->unchanged == 1 ? "was" : "were");
+    if (were > 0)
+        fprintf(out, "; %zu %s there already", were, were == 1 ? "was" : "were");
+    if (all > given)
+        fprintf(out, "; the endpoint %s %zu", c->dry_run ? "would have" : "has", all);
     fputs(".\n", out);
 }
 

@@ -5,7 +5,7 @@
 #include "cli/policy_change.h"
 #include "cli/policy_options.h"
 
-static void tell(FILE *out, const struct endpoint_change *c)
+static void tell(FILE *out, const struct endpoint_change *c, size_t given UNUSED)
 {
     char count[POLICY_COUNT_SIZE];
     policy_change_count(c->added + c->unchanged, count);

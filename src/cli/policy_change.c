@@ -43,11 +43,11 @@ static int show_json(const struct cli *cli, const char *endpoint, struct endpoin
 }
 
 /* Exactly what would be sent on standard output, all else on standard error. */
-static void show_dry(const struct policy_change *change, const struct endpoint_change *c,
-                     const char *notes)
+static void show_dry(const struct policy_change *change, size_t given,
+                     const struct endpoint_change *c, const char *notes)
 {
     struct slice sent = buf_slice(&c->sent);
-    change->tell(stderr, c);
+    change->tell(stderr, c, given);
     fputs(notes, stderr);
     if (sent.len == 0)
         return;
@@ -57,7 +57,7 @@ static void show_dry(const struct policy_change *change, const struct endpoint_c
 }
 
 int policy_change_show(const struct cli *cli, const struct policy_change *change,
-                       const char *endpoint, struct endpoint_change *c)
+                       const char *endpoint, size_t given, struct endpoint_change *c)
 {
     char *notes = buf_steal_cstr(&c->notes);
     int status = CLI_OK;
@@ -67,9 +67,9 @@ int policy_change_show(const struct cli *cli, const struct policy_change *change
     if (cli->json) {
         status = show_json(cli, endpoint, c, notes);
     } else if (c->dry_run) {
-        show_dry(change, c, notes);
+        show_dry(change, given, c, notes);
     } else {
-        change->tell(stdout, c);
+        change->tell(stdout, c, given);
         fputs(notes, stdout);
     }
     mem_free(notes);
@@ -92,7 +92,8 @@ int policy_change_run(const struct cli *cli, const struct policy_change *change,
     c.waiting = (struct endpoint_waiting){tell_waiting, (void *)(uintptr_t)cli}; /* read alone */
     int status = change->make(e, policies, &c, &d) < 0
                      ? cli_fail(cli, &d)
-                     : policy_change_show(cli, change, endpoint_name(e), &c);
+                     : policy_change_show(cli, change, endpoint_name(e),
+                                          policies != NULL ? policies->count : 0, &c);
     endpoint_change_release(&c);
     return status;
 }
@@ -128,21 +129,33 @@ static void note_doubts(const struct cli *cli, const struct policy_change *chang
     l4_policies_release(&whole);
 }
 
+static int change_once(const struct cli *cli, const struct policy_change *change,
+                       const struct l4_policies *given)
+{
+    int status = CLI_OK;
+    struct l4_policies once;
+    CLEANUP(endpoint_closep) struct endpoint *e = policy_endpoint_open(cli, &status);
+    if (e == NULL)
+        return status;
+    l4_policies_init(&once);
+    if (merge(&once, given) < 0) {
+        status = cli_fail_text(cli, "Out of memory");
+    } else {
+        note_doubts(cli, change, e, &once);
+        status = policy_change_run(cli, change, e, &once);
+    }
+    l4_policies_release(&once);
+    return status;
+}
+
 int policy_change_given(const struct cli *cli, const struct policy_change *change)
 {
     struct l4_policies given;
     int status = policy_options_gather(cli, &given);
     if (status != CLI_OK)
         return status;
-    if (given.count == 0 && cli_text(cli, "file") == NULL) {
-        status = cli_usage(cli, POLICY_NONE_GIVEN);
-    } else {
-        CLEANUP(endpoint_closep) struct endpoint *e = policy_endpoint_open(cli, &status);
-        if (e != NULL) {
-            note_doubts(cli, change, e, &given);
-            status = policy_change_run(cli, change, e, &given);
-        }
-    }
+    status = given.count == 0 && cli_text(cli, "file") == NULL ? cli_usage(cli, POLICY_NONE_GIVEN)
+                                                               : change_once(cli, change, &given);
     l4_policies_release(&given);
     return status;
 }

@@ -18,20 +18,20 @@ struct policy_change {
     int (*make)(struct endpoint *e, const struct l4_policies *policies, struct endpoint_change *c,
                 struct diag *d);
     bool adds; /* to the policies that are there, which stay */
-    /* Prints what was done, or (dry run) would be, to `out`, a sentence or two. */
-    void (*tell)(FILE *out, const struct endpoint_change *c);
+    /* Prints what was done, or (dry run) would be, to `out`, a sentence or two. given: how many policies were given. */
+    void (*tell)(FILE *out, const struct endpoint_change *c, size_t given);
 };
 
 /* e: borrowed. policies: what `make` takes, may be NULL. Returns an exit status. */
 int policy_change_run(const struct cli *cli, const struct policy_change *change, struct endpoint *e,
                       const struct l4_policies *policies);
 
-/* The policies of --file and the options; then the endpoint; notes of what is doubtful in all that it will have; then the change. */
+/* The policies of --file and the options, each once; then the endpoint; notes of what is doubtful in all that it will have; then the change. */
 int policy_change_given(const struct cli *cli, const struct policy_change *change);
 
 /* Shows a change that was made, or not because it was dry. Returns an exit status. */
 int policy_change_show(const struct cli *cli, const struct policy_change *change,
-                       const char *endpoint, struct endpoint_change *c);
+                       const char *endpoint, size_t given, struct endpoint_change *c);
 
 /* "1 policy", "2 policies" */
 #define POLICY_COUNT_SIZE 32

@@ -11,7 +11,7 @@ static int make(struct endpoint *e, const struct l4_policies *policies UNUSED,
     return endpoint_clear(e, c, d);
 }
 
-static void tell(FILE *out, const struct endpoint_change *c)
+static void tell(FILE *out, const struct endpoint_change *c, size_t given UNUSED)
 {
     char removed[POLICY_COUNT_SIZE];
     policy_change_count(c->removed, removed);

@@ -26,7 +26,7 @@ static int make(struct endpoint *e, const struct l4_policies *wanted, struct end
     return r;
 }
 
-static void tell(FILE *out, const struct endpoint_change *c)
+static void tell(FILE *out, const struct endpoint_change *c, size_t given UNUSED)
 {
     if (!c->drifted)
         fputs("Nothing has drifted.\n", out);
@@ -41,12 +41,12 @@ static const struct policy_change change = {.make = make, .tell = tell};
 static int show_drift(const struct cli *cli, const char *endpoint, struct endpoint_change *c)
 {
     if (cli->json)
-        return policy_change_show(cli, &change, endpoint, c);
+        return policy_change_show(cli, &change, endpoint, 0, c);
     char *notes = buf_steal_cstr(&c->notes);
     if (notes == NULL)
         return cli_fail_text(cli, "Out of memory");
     output_tame(notes, true);
-    tell(stdout, c);
+    tell(stdout, c, 0);
     fputs(notes, stdout);
     mem_free(notes);
     return CLI_OK;

@@ -7,7 +7,7 @@
 #include "cli/policy_file.h"
 #include "cli/policy_options.h"
 
-static void tell(FILE *out, const struct endpoint_change *c)
+static void tell(FILE *out, const struct endpoint_change *c, size_t given UNUSED)
 {
     char removed[POLICY_COUNT_SIZE];
     policy_change_count(c->removed, removed);

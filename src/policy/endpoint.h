@@ -50,8 +50,9 @@ struct endpoint_change {
                       * Empty: nothing need be changed */
     struct buf
         notes; /* out: for people, a line each: what else is done (routes for UDP), what had drifted */
-    size_t added, removed, unchanged; /* out: policies */
-    bool drifted;                     /* out, reconcile: something was not as it should be */
+    size_t added, removed,
+        unchanged; /* out: policies; unchanged: all that were there and stay, given or not */
+    bool drifted;  /* out, reconcile: something was not as it should be */
 };
 
 void endpoint_change_init(struct endpoint_change *c);

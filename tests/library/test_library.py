@@ -170,8 +170,8 @@ ip netns exec blue nft list tables
 ! "$1" add /proc/1/ns/net 8000 1337
 ! "$1"
 """
-EXPECTED = """1 added, 0 there already
-0 added, 1 there already
+EXPECTED = """1 added; the endpoint has 1
+0 added; the endpoint has 1
 inbound and outbound TCP to port 8000, not of uid 1337
 [{"Type":"L4WFPPROXY","Settings":{"InboundProxyPort":"8000","OutboundProxyPort":"8000","FilterTuple":{"Protocols":"6"},"UserID":"1337"}}]
 table inet stile_policy

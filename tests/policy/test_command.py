@@ -298,6 +298,11 @@ def add_says_what_is_new_and_what_was_there(world):
     again = world.good("add", blue, "--port", "80", "--uid", "9")
     expect(again.out == "Added 0 policies; 1 was there already.\n", again)
     expect(world.ruleset(blue) == before, "adding what is there has written something")
+    other = ["add", blue, "--port", "81", "--uid", "9", "--remoteports", "443"]
+    expect(world.good(*other, "--dry-run").err.endswith("Would add 1 policy; the endpoint would have 2.\n"), "others are there")
+    expect(world.good(*other).out == "Added 1 policy; the endpoint has 2.\n", "others are there")
+    expect(world.good(*other).out == "Added 0 policies; 1 was there already; the endpoint has 2.\n", "others are there, and it")
+    world.good("remove", *other[1:])
     path = write("more.json", [policy(1), policy(2)])
     result = world.good("add", blue, "--file", path, "--port", "80", "--uid", "9", "--json").json()
     expect((result["added"], result["unchanged"], result["removed"]) == (2, 1, 0), result)

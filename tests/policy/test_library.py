@@ -18,7 +18,7 @@ def a_program_of_its_own_finds_a_pod_and_sends_it_through_its_proxy(world):
     is_direct(world, proxy, app.talk, TCPS)
     endpoint = world.check(EXAMPLE, "find", app.id).strip()
     assert os.stat(endpoint).st_ino == os.stat(f"/proc/{app.pid()}/ns/net").st_ino, endpoint
-    assert world.check(EXAMPLE, "add", endpoint, "8000", "1337") == "1 added, 0 there already\n"
+    assert world.check(EXAMPLE, "add", endpoint, "8000", "1337") == "1 added; the endpoint has 1\n"
     is_proxied(world, proxy, app.talk, TCPS)
     is_direct(world, proxy, app.talk, UDPS)
     listed = world.check(EXAMPLE, "list", endpoint).splitlines()
