@@ -343,9 +343,11 @@ static void on_looked(void *arg, int err, const struct runtime_container *c, con
         runtime_items_put_last(&r->items, item);
         tell_problem(r, item, d->text);
     } else {
-        item->told = true;
         item->known = true;
-        r->events.on_container(r->arg, c);
+        item->problem = false;
+        item->told = true; /* before it is: the listener may free us */
+        if (r->events.on_container(r->arg, c) < 0)
+            item->told = false;
     }
     look_at_more(r);
 }
@@ -443,6 +445,11 @@ static void start_listing(struct runtime *r)
     int err = cri_ask(r->cri, CRI_LIST_CONTAINERS, &request.base, CALL_MS, on_containers, r, NULL);
     if (err < 0)
         fail_with(r, err, "list the container runtime's containers");
+}
+
+size_t runtime_problems(const struct runtime *r)
+{
+    return runtime_items_problems(&r->items);
 }
 
 /* ---- one asked for ---- */

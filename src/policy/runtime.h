@@ -39,8 +39,8 @@ struct runtime_container {
 
 struct runtime_events {
     /* Once after runtime_start and after each reconnection, for every running container (and ready sandbox); then for those that start.
-     * A sandbox comes before its containers. */
-    void (*on_container)(void *arg, const struct runtime_container *c);
+     * A sandbox comes before its containers. With a negative result it comes again with the next listing. */
+    int (*on_container)(void *arg, const struct runtime_container *c);
     void (*on_listed)(void *arg);               /* all that were there have been told */
     void (*on_gone)(void *arg, const char *id); /* it ended */
     /* One that runs can't be asked about, so nothing is told of it. Once per connection; it is asked about again with every listing. */
@@ -54,6 +54,9 @@ struct runtime_events {
 int runtime_start(struct loop *loop, const char *endpoint, const struct runtime_events *events,
                   void *arg, struct runtime **ret, struct diag *d);
 void runtime_free(struct runtime *r); /* NULL does nothing; no event, and no answer, after this */
+
+/* How many of those that run can't be asked about, as on_problem has told. */
+size_t runtime_problems(const struct runtime *r);
 
 /* One container, asked for now: whether what was told of it still holds, once something that could be reused meanwhile (its pid, a path)
  * has been opened. The answer comes once, from the loop: 0 (running or not stands in c), ERR_NOTFOUND (there is none any more; c is NULL,

@@ -111,6 +111,14 @@ void runtime_items_remove(struct runtime_items *l, struct runtime_item *item)
     mem_free(item);
 }
 
+size_t runtime_items_problems(const struct runtime_items *l)
+{
+    size_t count = 0;
+    LIST_FOR_EACH (node, &l->all)
+        count += LIST_ENTRY(node, struct runtime_item, node)->problem;
+    return count;
+}
+
 void runtime_items_forget_told(struct runtime_items *l)
 {
     LIST_FOR_EACH (node, &l->all) {

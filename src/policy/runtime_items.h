@@ -44,6 +44,8 @@ void runtime_items_put_last(struct runtime_items *l, struct runtime_item *item);
 struct runtime_item *runtime_items_next_gone(const struct runtime_items *l);
 struct runtime_item *runtime_items_find(const struct runtime_items *l, const char *id);
 void runtime_items_remove(struct runtime_items *l, struct runtime_item *item);
+/* How many can't be asked about. */
+size_t runtime_items_problems(const struct runtime_items *l);
 /* A new connection: all are told again. */
 void runtime_items_forget_told(struct runtime_items *l);
 

@@ -17,7 +17,6 @@ struct watch {
     void *arg;
     unsigned interval_ms;
     bool listed;
-    size_t unknown;          /* containers that can't be asked about, on this connection */
     struct table containers; /* by id */
     struct table sandboxes;  /* by id; those that are only waiting for their pass, too */
     struct list list;        /* of the same */
@@ -51,14 +50,14 @@ static void tell_state(struct watch *w, enum watch_event_kind kind, const char *
 
 static bool is_quiet(const struct watch *w)
 {
-    return w->listed && w->care.passes == 0 && w->care.runtime != NULL;
+    return w->listed && w->care.passes == 0 && w->care.questions == 0 && w->care.runtime != NULL;
 }
 
 static void check_settled(struct watch *w)
 {
-    size_t failing = w->unknown;
     if (!is_quiet(w))
         return;
+    size_t failing = runtime_problems(w->care.runtime);
     LIST_FOR_EACH (node, &w->list)
         failing += LIST_ENTRY(node, struct watch_sandbox, node)->failures > 0;
     w->events.on_settled(w->arg, failing);
@@ -105,7 +104,7 @@ static void on_timer(void *arg)
 
 static void drop_if_empty(struct watch *w, struct watch_sandbox *s)
 {
-    if (!list_empty(&s->containers) || s->pass != NULL)
+    if (!list_empty(&s->containers) || s->pass != NULL || s->asking)
         return;
     (void)table_remove(&w->sandboxes, slice_str(s->id));
     watch_sandbox_free(s);
@@ -173,29 +172,35 @@ static void decide(struct watch *w, struct watch_sandbox *s)
         s->rule = found;
 }
 
-/* What can't be remembered for want of memory is told all the same, and asked for again by the next list. */
-static void on_container(void *arg, const struct runtime_container *told)
+static void tell_forgotten(struct watch *w, const struct runtime_container *told, int err)
+{
+    const struct watch_event event = {.kind = WATCH_FAILED,
+                                      .name = told->name,
+                                      .sandbox = told->sandbox_id,
+                                      .endpoint = told->network_path,
+                                      .text = err_text(err)};
+    w->events.on_event(w->arg, &event);
+}
+
+/* What can't be remembered for want of memory is told all the same; it comes again with the next list. */
+static int on_container(void *arg, const struct runtime_container *told)
 {
     struct watch *w = arg;
     struct watch_container *c = table_get(&w->containers, slice_str(told->id));
     if (!told->running) {
         if (c != NULL)
             forget_container(w, c);
-        return;
+        return 0;
     }
     int r = c != NULL ? watch_container_update(c, told) : remember_new(w, told, &c);
     if (r < 0) {
-        const struct watch_event event = {.kind = WATCH_FAILED,
-                                          .name = told->name,
-                                          .sandbox = told->sandbox_id,
-                                          .endpoint = told->network_path,
-                                          .text = err_text(r)};
-        w->events.on_event(w->arg, &event);
-        return;
+        tell_forgotten(w, told, r);
+        return r;
     }
     decide(w, c->sandbox);
     watch_care_look_after(c->sandbox, false);
     set_timer(w);
+    return 0;
 }
 
 static void on_gone(void *arg, const char *id)
@@ -238,7 +243,6 @@ static void on_problem(void *arg, const char *id, const char *text)
     struct watch *w = arg;
     const struct watch_event event = {
         .kind = WATCH_FAILED, .name = id, .sandbox = "", .endpoint = "", .text = text};
-    w->unknown++;
     w->events.on_event(w->arg, &event);
 }
 
@@ -246,7 +250,6 @@ static void on_state(void *arg, bool connected, const char *text)
 {
     struct watch *w = arg;
     w->listed = w->listed && connected;
-    w->unknown = connected ? w->unknown : 0;
     if (!connected)
         LIST_FOR_EACH (node, &w->list) {
             struct watch_sandbox *s = LIST_ENTRY(node, struct watch_sandbox, node);
@@ -307,21 +310,6 @@ void watch_stop(struct watch *w, void (*stopped)(void *arg), void *arg)
 
 /* ---- what the care finds ---- */
 
-static void on_told_again(void *arg, int err, const struct runtime_container *c,
-                          const struct diag *d)
-{
-    (void)d; /* on failure events and the next list tell */
-    if (err == 0)
-        on_container(arg, c);
-}
-
-static void ask_again(void *arg, const char *id)
-{
-    struct watch *w = arg;
-    if (w->care.runtime != NULL)
-        (void)runtime_ask(w->care.runtime, id, on_told_again, w);
-}
-
 static void on_care_event(void *arg, const struct watch_event *event)
 {
     struct watch *w = arg;
@@ -336,7 +324,7 @@ static void on_container_gone(void *arg, struct watch_sandbox *s, const char *id
         forget_container(w, c);
 }
 
-static void on_pass_done(void *arg, struct watch_sandbox *s)
+static void on_care_done(void *arg, struct watch_sandbox *s)
 {
     struct watch *w = arg;
     drop_if_empty(w, s);
@@ -373,8 +361,8 @@ static void on_nothing(void *arg)
 static int init(struct watch *w, struct loop *loop, const struct watch_config *config,
                 const struct watch_events *events, void *arg)
 {
-    static const struct watch_care_events care_events = {on_care_event, ask_again,
-                                                         on_container_gone, on_pass_done};
+    static const struct watch_care_events care_events = {on_care_event, on_container,
+                                                         on_container_gone, on_care_done};
     uint8_t secret[16];
     w->care = (struct watch_care){
         .loop = loop,

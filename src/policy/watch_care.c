@@ -42,8 +42,7 @@ static unsigned retry_later(struct watch_sandbox *s)
     return (unsigned)ms;
 }
 
-/* Nothing could be done, not even block it. */
-static void tell_failure(struct watch_sandbox *s, const char *text)
+void watch_care_fail(struct watch_sandbox *s, const char *text)
 {
     s->failures++;
     struct watch_event event = {.kind = WATCH_FAILED, .retry_ms = retry_later(s), .text = text};
@@ -96,10 +95,40 @@ static void on_failed(struct watch_sandbox *s, const struct pass_result *res)
 }
 
 /* A runtime that is connected and doesn't answer: that is worth a word. One that isn't tells all anew. */
-static void on_unknown(struct watch_sandbox *s, const struct pass_result *res)
+static void on_unknown(struct watch_sandbox *s, int err, const struct diag *d)
 {
-    if (res->err != ERR_CLOSED && res->err != ERR_CANCELED)
-        tell_failure(s, res->diag.text);
+    if (err != ERR_CLOSED && err != ERR_CANCELED)
+        watch_care_fail(s, d->text);
+}
+
+static void on_told_again(void *arg, int err, const struct runtime_container *c,
+                          const struct diag *d)
+{
+    struct watch_sandbox *s = arg;
+    struct watch_care *care = s->care;
+    care->questions--;
+    int r = err == 0 ? care->events->on_told(care->arg, c) : 0;
+    if (err < 0 && !list_empty(&s->containers))
+        on_unknown(s, err, d);
+    else if (r < 0)
+        (void)retry_later(s);
+    s->asking = false; /* not before: it keeps the sandbox */
+    care->events->on_done(care->arg, s);
+}
+
+/* For what is so of a container now: its network is another than was told. */
+static void ask_again(struct watch_sandbox *s, const char *container)
+{
+    struct watch_care *care = s->care;
+    if (s->asking || care->runtime == NULL)
+        return;
+    int r = runtime_ask(care->runtime, container, on_told_again, s);
+    if (r < 0) {
+        watch_care_fail(s, err_text(r));
+        return;
+    }
+    s->asking = true;
+    care->questions++;
 }
 
 /* The others of its sandbox may be there still. */
@@ -123,14 +152,14 @@ static void take_result(struct watch_sandbox *s, const struct pass_result *res)
         break;
     case PASS_MOVED:
         if (entry != NULL)
-            s->care->events->on_moved(s->care->arg, entry->id);
+            ask_again(s, entry->id);
         break;
     case PASS_HOST:
         s->failures = 0;
         tell_host(s);
         break;
     case PASS_UNKNOWN:
-        on_unknown(s, res);
+        on_unknown(s, res->err, &res->diag);
         break;
     case PASS_FAILED:
         on_failed(s, res);
@@ -169,14 +198,14 @@ static void start_pass(struct watch_sandbox *s, const struct watch_container *en
     if (r == 0)
         care->passes++;
     else
-        tell_failure(s, err_text(r));
+        watch_care_fail(s, err_text(r));
 }
 
 /* It can't even be blocked. The timer asks for it again. */
 static void tell_no_network(struct watch_sandbox *s)
 {
     const struct watch_container *c = LIST_ENTRY(s->containers.next, struct watch_container, node);
-    tell_failure(s, c->network_problem);
+    watch_care_fail(s, c->network_problem);
 }
 
 void watch_care_look_after(struct watch_sandbox *s, bool reconcile)
@@ -204,8 +233,7 @@ void watch_care_retry(struct watch_sandbox *s)
         return;
     }
     (void)retry_later(s);
-    s->care->events->on_moved(s->care->arg,
-                              LIST_ENTRY(s->containers.next, struct watch_container, node)->id);
+    ask_again(s, LIST_ENTRY(s->containers.next, struct watch_container, node)->id);
 }
 
 void watch_care_end(struct watch_sandbox *s)

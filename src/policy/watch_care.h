@@ -11,11 +11,11 @@
 
 struct watch_care_events {
     void (*on_event)(void *arg, const struct watch_event *event);
-    /* This container has another network than it had: what is known of it is to be asked for anew. */
-    void (*on_moved)(void *arg, const char *container);
+    /* This container had another network than was known, and the runtime was asked for it anew. An error that is returned was told. */
+    int (*on_told)(void *arg, const struct runtime_container *c);
     /* The runtime doesn't know this container of the sandbox any more. */
     void (*on_gone)(void *arg, struct watch_sandbox *s, const char *container);
-    /* A pass has ended; s may be freed by this, and so may the care. */
+    /* A pass or a question has ended; s may be freed by this, and so may the care. */
     void (*on_done)(void *arg, struct watch_sandbox *s);
 };
 
@@ -26,12 +26,15 @@ struct watch_care {
     const struct watch_rules *rules; /* borrowed, as all here */
     bool leave;                      /* what can't have its policies isn't blocked */
     unsigned retry_ms;
-    size_t passes; /* under way */
+    size_t passes, questions; /* under way */
     const struct watch_care_events *events;
     void *arg;
 };
 
 void watch_care_tell(const struct watch_sandbox *s, enum watch_event_kind kind, const char *text);
+
+/* Nothing could be done, not even block it: that is told, and tried again later. */
+void watch_care_fail(struct watch_sandbox *s, const char *text);
 
 /* Begins a pass for the sandbox, if it has a rule; if one is under way, another one follows it. reconcile: look for drift as well, which
  * the one under way does. Where nothing can be begun, that is told as a failure, and s->retry_at set. */

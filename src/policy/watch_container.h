@@ -24,12 +24,13 @@ struct watch_container {
 
 struct watch_sandbox {
     struct list node;       /* in the watch */
-    struct list containers; /* none: it goes as soon as no pass is under way */
+    struct list containers; /* none: it goes as soon as no pass or question is under way */
     struct watch_care *care;
     char id[RUNTIME_ID_SIZE];
     size_t rule;             /* index, or NO_RULE */
     struct watch_pass *pass; /* NULL: none */
     bool again;              /* another pass once this one is done */
+    bool asking;             /* the runtime, for one of its containers anew */
     bool told_host;          /* that it has the host's network */
     bool blocked;            /* by us, and not opened since */
     unsigned failures;       /* in a row */

@@ -49,10 +49,11 @@ static void print_container(const char *event, const struct runtime_container *c
     puts(c->network_problem[0] != '\0' ? " problem" : "");
 }
 
-static void on_container(void *arg, const struct runtime_container *c)
+static int on_container(void *arg, const struct runtime_container *c)
 {
     (void)arg;
     print_container("container", c);
+    return 0;
 }
 
 static void on_listed(void *arg)

@@ -449,6 +449,7 @@ struct watched {
     int gone;
     bool connected;
     bool troubled;  /* one may come without the other first */
+    bool refuses;   /* the container, when it is told first */
     int free_after; /* events; 0: not */
     struct runtime **runtime;
 };
@@ -459,7 +460,7 @@ static void free_if_wanted(struct watched *w)
         runtime_free(STEAL(*w->runtime));
 }
 
-static void on_told(void *arg, const struct runtime_container *c)
+static int on_told(void *arg, const struct runtime_container *c)
 {
     struct watched *w = arg;
     bool container = str_eq(c->id, "cc11");
@@ -467,6 +468,7 @@ static void on_told(void *arg, const struct runtime_container *c)
     assert_true(!container || w->troubled || w->told[0] > w->told[1]);
     w->told[container ? 1 : 0]++;
     free_if_wanted(w);
+    return w->refuses && container && w->told[1] == 1 ? ERR_NOMEM : 0;
 }
 
 static void on_gone(void *arg, UNUSED const char *id)
@@ -511,6 +513,22 @@ static void all_that_runs_is_told_and_then_told_again_after_a_loss(UNUSED void *
     rpc_server_conn_close(STEAL(f.server));
     turn_while(&f, &w.listed);
     assert_true(w.connected && w.told[0] == 2 && w.told[1] == 2 && w.gone == 0);
+    runtime_free(r);
+    end(&f);
+}
+
+static void what_the_listener_cant_take_comes_again(UNUSED void **state)
+{
+    struct fixture f;
+    struct watched w = {.listed = 1, .troubled = true, .refuses = true};
+    struct runtime *r;
+    begin(&f);
+    assert_int_equal(runtime_start(&f.loop, endpoint_of(&f), &watching, &w, &r, NULL), 0);
+    for (int i = 0; i < 40000 && w.told[1] < 2; i++) {
+        loop_turn(&f.loop, false);
+        uv_sleep(1);
+    }
+    assert_true(w.connected && w.told[0] == 1 && w.told[1] == 2);
     runtime_free(r);
     end(&f);
 }
@@ -580,6 +598,7 @@ int main(void)
         cmocka_unit_test(closing_with_calls_under_way_tells_nobody),
         cmocka_unit_test(whichever_allocation_fails_all_ends_with_an_error),
         cmocka_unit_test(all_that_runs_is_told_and_then_told_again_after_a_loss),
+        cmocka_unit_test(what_the_listener_cant_take_comes_again),
         cmocka_unit_test(freeing_in_any_event_is_safe),
         cmocka_unit_test(an_allocation_that_fails_only_delays_the_watching),
     };

@@ -34,8 +34,9 @@ struct runtime {
     struct fake_container containers[CONTAINERS_MAX];
     struct fake_ask asks[ASKS_MAX];
     size_t ask_count;
-    int ask_err;   /* what every question is answered with; 0: what is so */
-    bool silent;   /* nothing is answered */
+    int ask_err; /* what every question is answered with; 0: what is so */
+    bool silent; /* nothing is answered */
+    size_t problems;
     int start_err; /* runtime_start fails */
 };
 
@@ -58,6 +59,11 @@ void runtime_free(struct runtime *r)
 {
     r->ask_count = 0;
     r->events = (struct runtime_events){0};
+}
+
+size_t runtime_problems(const struct runtime *r)
+{
+    return r->problems;
 }
 
 int runtime_ask(struct runtime *r, const char *id, runtime_answer_fn *answer, void *arg)
@@ -87,7 +93,7 @@ static struct fake_container *container(const char *id)
 
 /* Calls fn with what is so now. */
 static void with_container(const struct fake_container *c,
-                           void (*fn)(void *arg, const struct runtime_container *told), void *arg)
+                           int (*fn)(void *arg, const struct runtime_container *told), void *arg)
 {
     const struct runtime_label label = {"app", c->app};
     const struct runtime_container told = {.id = c->id,
@@ -99,13 +105,14 @@ static void with_container(const struct fake_container *c,
                                            .network_problem = c->path[0] != '\0' ? "" : "hidden",
                                            .labels = &label,
                                            .label_count = 1};
-    fn(arg, &told);
+    assert_int_equal(fn(arg, &told), 0);
 }
 
-static void answer_with(void *arg, const struct runtime_container *told)
+static int answer_with(void *arg, const struct runtime_container *told)
 {
     const struct fake_ask *ask = arg;
     ask->answer(ask->arg, 0, told, NULL);
+    return 0;
 }
 
 static void answer_first(void)
@@ -330,6 +337,48 @@ static void a_container_with_another_network_than_was_told_is_asked_for_again(UN
     end();
 }
 
+static void it_is_asked_for_until_there_is_an_answer(UNUSED void **state)
+{
+    fake_endpoint_add("pid:7@1");
+    fake_endpoint_add("pid:8@1");
+    struct fake_container *c = add("a", "", "pid:7@1", "web");
+    begin(&quick);
+    listed();
+    (void)str_format(c->path, sizeof(c->path), "pid:8@1");
+    while (fake.ask_count == 0)
+        uv_run(&world.loop.uv, UV_RUN_ONCE);
+    answer_first(); /* the pass's question: it is another network */
+    assert_int_equal(fake.ask_count, 1);
+    assert_int_equal(world.settled, 0);
+    fake.ask_err = ERR_TIMEOUT;
+    answer_first(); /* what network? */
+    assert_int_equal(world.settled, 1);
+    assert_int_equal(world.failing, 1);
+    assert_int_equal(world.told[WATCH_FAILED], 1);
+    assert_string_equal(world.text, "the runtime doesn't answer");
+    fake.ask_err = 0;
+    wait_for(&world.told[WATCH_APPLIED], 1);
+    is_to("pid:8@1", 8000);
+    assert_int_equal(fake_endpoint("pid:7@1")->written, 0);
+    assert_int_equal(world.failing, 0);
+    end();
+}
+
+static void it_stops_while_it_is_asked_for_what_moved(UNUSED void **state)
+{
+    fake_endpoint_add("pid:7@1");
+    struct fake_container *c = add("a", "", "pid:7@1", "web");
+    begin(&quick);
+    listed();
+    (void)str_format(c->path, sizeof(c->path), "pid:8@1");
+    while (fake.ask_count == 0)
+        uv_run(&world.loop.uv, UV_RUN_ONCE);
+    answer_first();
+    assert_int_equal(fake.ask_count, 1);
+    fake.events.on_gone(fake.arg, "a"); /* its sandbox waits for the answer */
+    end();
+}
+
 static void what_fails_is_blocked_and_tried_again_until_it_works(UNUSED void **state)
 {
     struct endpoint *e = fake_endpoint_add("/n/web");
@@ -357,6 +406,7 @@ static void what_cannot_be_asked_about_is_a_failure_that_is_told(UNUSED void **s
     fake_endpoint_add("/n/web");
     add("a", "a", "/n/web", "web");
     begin(&quick);
+    fake.problems = 1;
     fake.events.on_problem(fake.arg, "b", "it makes no sense");
     assert_int_equal(world.told[WATCH_FAILED], 1);
     assert_string_equal(world.text, "it makes no sense");
@@ -364,9 +414,8 @@ static void what_cannot_be_asked_about_is_a_failure_that_is_told(UNUSED void **s
     settle();
     assert_int_equal(world.failing, 1);
     is_to("/n/web", 8000);
-    fake.events.on_state(fake.arg, false, "it went away");
-    listed();
-    settle();
+    fake.problems = 0; /* it has ended, or was answered for */
+    fake.events.on_listed(fake.arg);
     assert_int_equal(world.failing, 0);
     end();
 }
@@ -573,6 +622,8 @@ int main(void)
         TEST(a_sandbox_has_the_first_rule_that_any_of_its_containers_matches),
         TEST(a_container_that_has_ended_meanwhile_is_never_configured),
         TEST(a_container_with_another_network_than_was_told_is_asked_for_again),
+        TEST(it_is_asked_for_until_there_is_an_answer),
+        TEST(it_stops_while_it_is_asked_for_what_moved),
         TEST(what_fails_is_blocked_and_tried_again_until_it_works),
         TEST(what_cannot_be_asked_about_is_a_failure_that_is_told),
         TEST(a_block_that_fails_is_told_each_time),
