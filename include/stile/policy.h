@@ -15,7 +15,8 @@
  * most some 30 seconds each (and as long as another program is changing the same endpoint), stile_endpoint_find at most
  * 10. All others only compute; but a user's or group's name ("uid", "gid") is looked up in the host's user database.
  *
- * Versions. Within one soname functions and codes are only added, and structures keep their size.
+ * Versions. Within one soname functions and codes are only added, and structures keep their size:
+ * what is `reserved` in them, which the library sets to 0, may come to mean something.
  */
 #ifndef STILE_POLICY_H
 #define STILE_POLICY_H
@@ -27,7 +28,8 @@
 extern "C" {
 #endif
 
-#define STILE_POLICY_VERSION "0.1.0"
+#define STILE_POLICY_VERSION        "0.1.0"
+#define STILE_POLICY_VERSION_NUMBER 100 /* for #if: major * 10000 + minor * 100 + patch */
 const char *stile_policy_version(void); /* of the library that is loaded */
 
 /* ---- Errors ---- */
@@ -49,11 +51,14 @@ enum stile_policy_code {
     STILE_POLICY_EVERSION = -13,     /* nft or HNS is too old: the message says which is there */
     STILE_POLICY_EUNSUPPORTED = -14, /* a limit of this system, by its name in the message */
     STILE_POLICY_EPERM = -15,        /* the operating system does not permit it */
-    STILE_POLICY_EIO = -16           /* any other failure of the operating system */
+    STILE_POLICY_EIO = -16,          /* any other failure of the operating system */
+    STILE_POLICY_EEXISTS = -17,      /* something of another program's is in the place of ours */
+    STILE_POLICY_EBLOCKED = -18      /* the endpoint is blocked: apply a whole list, or clear */
 };
 
 struct stile_policy_error {
     int code;
+    int reserved[3];
     char text[512]; /* UTF-8, one line, without the name of the program */
 };
 
@@ -92,9 +97,9 @@ int stile_policies_describe(const struct stile_policies *p, size_t index, char *
 
 enum stile_policy_system { STILE_POLICY_HERE, STILE_POLICY_LINUX, STILE_POLICY_WINDOWS };
 
-/* Whether the list makes sense (EINVAL) and the system can do it (EUNSUPPORTED), as one endpoint's. The functions
- * that change an endpoint check this themselves. */
-int stile_policies_validate(const struct stile_policies *p, enum stile_policy_system system,
+/* Whether the list makes sense (EINVAL) and the system (enum stile_policy_system) can do it
+ * (EUNSUPPORTED), as one endpoint's. The functions that change an endpoint check this themselves. */
+int stile_policies_validate(const struct stile_policies *p, int system,
                             struct stile_policy_error *error);
 
 /* ---- Endpoints: the network of a container ---- */
@@ -102,6 +107,7 @@ int stile_policies_validate(const struct stile_policies *p, enum stile_policy_sy
 struct stile_endpoint_names {
     size_t count;
     char **names;
+    void *reserved[2];
 };
 
 /* The endpoints of a running container, by its id or the beginning of it. runtime: its socket
@@ -117,7 +123,7 @@ enum { STILE_ENDPOINT_HOST = 1 }; /* the host's own network is meant: otherwise 
 
 /* Linux: "/run/netns/blue", "blue" (the same), "pid:1234", "pid:1234@START" (START: field 22 of /proc/PID/stat). Windows: an HNS
  * endpoint's GUID. The network is held until it is closed, whatever becomes of the name. */
-int stile_endpoint_open(const char *name, unsigned flags, struct stile_endpoint **ret,
+int stile_endpoint_open(const char *name, uint32_t flags, struct stile_endpoint **ret,
                         struct stile_policy_error *error);
 void stile_endpoint_close(struct stile_endpoint *e);
 
@@ -135,34 +141,37 @@ struct stile_policy_result {
     int drifted;           /* reconcile: something was not as it should be */
     char *sent;            /* what the system was sent; "": nothing need be changed */
     char *notes;           /* for people, a line each: what else was done or found */
+    void *reserved[4];
 };
 
 void stile_policy_result_release(struct stile_policy_result *r);
 
 /* Every change is whole or not at all. */
 
-/* These as well. Those that are there already stay as they are. EINVAL, too: it is blocked; apply or clear. */
-int stile_endpoint_add(struct stile_endpoint *e, const struct stile_policies *more, unsigned flags,
+/* These as well. Those that are there already stay as they are. EBLOCKED: see stile_endpoint_block. */
+int stile_endpoint_add(struct stile_endpoint *e, const struct stile_policies *more, uint32_t flags,
                        struct stile_policy_result *ret, struct stile_policy_error *error);
-/* These no more. ENOTFOUND if one of them isn't there: then none is removed. EINVAL: it is blocked, the same. */
+/* These no more. ENOTFOUND if one of them isn't there: then none is removed. EBLOCKED, the same. */
 int stile_endpoint_remove(struct stile_endpoint *e, const struct stile_policies *those,
-                          unsigned flags, struct stile_policy_result *ret,
+                          uint32_t flags, struct stile_policy_result *ret,
                           struct stile_policy_error *error);
 /* These, and no others. */
 int stile_endpoint_apply(struct stile_endpoint *e, const struct stile_policies *wanted,
-                         unsigned flags, struct stile_policy_result *ret,
+                         uint32_t flags, struct stile_policy_result *ret,
                          struct stile_policy_error *error);
 /* Repairs what somebody changed by hand. wanted: NULL for what the system remembers: a block, which stays, else policies. ENOTFOUND: it
  * remembers neither (there were none, or all that carried them was removed). */
 int stile_endpoint_reconcile(struct stile_endpoint *e, const struct stile_policies *wanted,
-                             unsigned flags, struct stile_policy_result *ret,
+                             uint32_t flags, struct stile_policy_result *ret,
                              struct stile_policy_error *error);
 /* None any more, and no trace of them or of a block. */
-int stile_endpoint_clear(struct stile_endpoint *e, unsigned flags, struct stile_policy_result *ret,
+int stile_endpoint_clear(struct stile_endpoint *e, uint32_t flags, struct stile_policy_result *ret,
                          struct stile_policy_error *error);
-/* Linux: nothing enters or leaves the network until a whole set of policies is applied (reconciled), or all are cleared. For a container
- * whose policies can't be applied: better no network than one past the proxy. */
-int stile_endpoint_block(struct stile_endpoint *e, struct stile_policy_error *error);
+/* Linux: nothing enters or leaves the network until a whole set of policies is applied (reconciled),
+ * or all are cleared. For a container whose policies can't be applied: better no network than one
+ * past the proxy. The numbers in ret are 0. */
+int stile_endpoint_block(struct stile_endpoint *e, uint32_t flags, struct stile_policy_result *ret,
+                         struct stile_policy_error *error);
 /* 1: it is so; 0: it isn't (on Windows never). */
 int stile_endpoint_is_blocked(struct stile_endpoint *e, int *ret, struct stile_policy_error *error);
 

@@ -34,13 +34,14 @@
     X(VERSION, -22, "version mismatch")     /* update the older side */                            \
     X(UNSUPPORTED, -23, "not supported")    /* by this system or build */                          \
     X(PERM, -24, "operation not permitted") /* by the operating system */                          \
-    X(IO, -25, "input/output error")        /* any other code of the operating system */
+    X(IO, -25, "input/output error")        /* any other code of the operating system */           \
+    X(BLOCKED, -26, "blocked")              /* closed on purpose, until it is opened whole */
 
 enum err {
 #define ERR_ENUM(name, code, text) ERR_##name = code,
     ERR_LIST(ERR_ENUM)
 #undef ERR_ENUM
-        ERR_LAST = ERR_IO,
+        ERR_LAST = ERR_BLOCKED,
 };
 
 /* "NOTFOUND" and "not found"; an unknown code gives "UNKNOWN" and "unknown error". Static strings.

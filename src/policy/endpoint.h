@@ -41,7 +41,7 @@ struct endpoint_waiting {
     void *arg;
 };
 
-/* How a change is made, and what became of it. */
+/* How a change is made, and what became of it. Each change begins with emptying what is marked as out. */
 struct endpoint_change {
     bool dry_run;                    /* in: nothing is changed; `sent` is what would be sent */
     struct endpoint_waiting waiting; /* in */
@@ -57,15 +57,16 @@ struct endpoint_change {
 
 void endpoint_change_init(struct endpoint_change *c);
 void endpoint_change_release(struct endpoint_change *c);
+void endpoint_change_begin(struct endpoint_change *c); /* for the implementations */
 
 /* In the order of evaluation. No policies: an empty list, no error. */
 int endpoint_list(struct endpoint *e, struct l4_policies *ret, struct diag *d);
 
-/* Policies that are there already stay (unchanged). The result as a whole must pass l4_check. ERR_INVAL, too: it is blocked, and would be open
- * then. */
+/* Policies that are there already stay (unchanged). The result as a whole must pass l4_check. ERR_BLOCKED: it would be open
+ * then. ERR_EXISTS, here and below: something of somebody else's is in the place of ours. */
 int endpoint_add(struct endpoint *e, const struct l4_policies *more, struct endpoint_change *c,
                  struct diag *d);
-/* Exactly these. ERR_NOTFOUND if one isn't there: then nothing is removed. ERR_INVAL: it is blocked, as above. */
+/* Exactly these. ERR_NOTFOUND if one isn't there: then nothing is removed. ERR_BLOCKED, as above. */
 int endpoint_remove(struct endpoint *e, const struct l4_policies *those, struct endpoint_change *c,
                     struct diag *d);
 /* Afterwards exactly these policies are there, and what carries them is as it should be. When all is so already, nothing is
@@ -84,8 +85,10 @@ int endpoint_clear(struct endpoint *e, struct endpoint_change *c, struct diag *d
 int endpoint_wipe(const char *name, struct diag *d);
 
 /* Linux: nothing enters or leaves but over loopback: for a container whose policies can't be applied. A state of its own, beside whatever
- * policies are there: a whole set of policies (apply, reconcile with `wanted`) or clear ends it, and nothing else does. ERR_UNSUPPORTED on Windows. */
-int endpoint_block(struct endpoint *e, struct diag *d);
+ * policies are there: a whole set of policies (apply, reconcile with `wanted`) or clear ends it, and
+ * nothing else does. It is written anew without a look at what is there; counts are 0. ERR_UNSUPPORTED on
+ * Windows. */
+int endpoint_block(struct endpoint *e, struct endpoint_change *c, struct diag *d);
 /* Whether that is so. Windows: never. */
 int endpoint_is_blocked(struct endpoint *e, bool *ret, struct diag *d);
 

@@ -11,6 +11,14 @@ void endpoint_change_init(struct endpoint_change *c)
     buf_init(&c->notes, NOTES_MAX);
 }
 
+void endpoint_change_begin(struct endpoint_change *c)
+{
+    buf_clear(&c->sent);
+    buf_clear(&c->notes);
+    c->added = c->removed = c->unchanged = 0;
+    c->drifted = false;
+}
+
 void endpoint_change_release(struct endpoint_change *c)
 {
     buf_release(&c->sent);

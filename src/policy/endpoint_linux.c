@@ -147,7 +147,7 @@ static int want_remembered(const struct endpoint_state *s, const struct l4_polic
 /* Whoever blocked it wants other policies than those that are there: neither some more nor some less are a reason to open it. */
 static int refuse_blocked(const char *what, struct diag *d)
 {
-    return diag_set(d, ERR_INVAL, 0,
+    return diag_set(d, ERR_BLOCKED, 0,
                     "The endpoint is blocked, because the policies that it should have can't be "
                     "applied: %s policies would open it without them. Mend the file that they come "
                     "from, for `stile policy watch` tries again; or give it all that it should "
@@ -327,6 +327,13 @@ static int tell_nothing_remembered(const struct endpoint *e, struct diag *d)
                           e->name);
 }
 
+static int lock_for(const struct endpoint *e, const struct endpoint_change *c, int *ret_lock,
+                    struct diag *d)
+{
+    return c->dry_run ? 0
+                      : endpoint_lock(e->netns_fd, ENDPOINT_TIMEOUT_MS, &c->waiting, ret_lock, d);
+}
+
 static int change(const struct endpoint *e, want_fn *want, const struct l4_policies *given,
                   struct endpoint_change *c, struct diag *d)
 {
@@ -334,12 +341,10 @@ static int change(const struct endpoint *e, want_fn *want, const struct l4_polic
     CLEANUP(endpoint_state_release) struct endpoint_state s;
     CLEANUP(l4_policies_release) struct l4_policies wanted;
 
-    buf_clear(&c->sent);
-    buf_clear(&c->notes);
+    endpoint_change_begin(c);
     endpoint_state_init(&s);
     l4_policies_init(&wanted);
-    int err =
-        c->dry_run ? 0 : endpoint_lock(e->netns_fd, ENDPOINT_TIMEOUT_MS, &c->waiting, &lock, d);
+    int err = lock_for(e, c, &lock, d);
     if (err == 0)
         err = endpoint_state_read_block(&s, e->netns_fd, d);
     if (err == 0)
@@ -412,16 +417,15 @@ int endpoint_wipe(const char *name, struct diag *d)
     return err;
 }
 
-int endpoint_block(struct endpoint *e, struct diag *d)
+int endpoint_block(struct endpoint *e, struct endpoint_change *c, struct diag *d)
 {
     CLEANUP(endpoint_unlock) int lock = -1;
-    CLEANUP(buf_release) struct buf document;
 
-    buf_init(&document, BLOCK_MAX);
-    int err = endpoint_lock(e->netns_fd, ENDPOINT_TIMEOUT_MS, NULL, &lock, d);
+    endpoint_change_begin(c);
+    int err = lock_for(e, c, &lock, d);
     if (err == 0)
-        err = nft_rules_block(&document, d);
-    return err < 0 ? err : nft_run(e->netns_fd, lock, buf_slice(&document), d);
+        err = nft_rules_block(&c->sent, d);
+    return err < 0 || c->dry_run ? err : send_rules(e, lock, c, d);
 }
 
 int endpoint_is_blocked(struct endpoint *e, bool *ret, struct diag *d)

@@ -352,6 +352,7 @@ static int change(struct endpoint *e, plan_fn *make, const struct l4_policies *l
     struct l4_policies plain;
     CLEANUP(hns_lock_releasep) struct hns_lock *lock = NULL;
     l4_policies_init(&plain);
+    endpoint_change_begin(c);
     int r = make_plain(l, &plain, d);
     if (r == 0)
         r = hns_lock_take(&e->id, ENDPOINT_TIMEOUT_MS, &lock, d);
@@ -432,6 +433,7 @@ static int look(struct endpoint *e, struct endpoint_change *c, struct diag *d)
 {
     struct l4_policies l;
     l4_policies_init(&l);
+    endpoint_change_begin(c);
     int r = endpoint_list(e, &l, d);
     if (r == 0)
         c->unchanged = l.count;
@@ -470,9 +472,10 @@ int endpoint_wipe(const char *name, struct diag *d)
     return diag_set(d, ERR_UNSUPPORTED, 0, "HNS can't be gone while an endpoint of its is there");
 }
 
-int endpoint_block(struct endpoint *e, struct diag *d)
+int endpoint_block(struct endpoint *e, struct endpoint_change *c, struct diag *d)
 {
     (void)e;
+    endpoint_change_begin(c);
     return diag_set(d, ERR_UNSUPPORTED, 0,
                     "HNS has no way to block an endpoint; that is Linux's alone");
 }

@@ -22,7 +22,6 @@ static const struct {
 } codes[] = {
     {ERR_NOMEM, STILE_POLICY_ENOMEM},
     {ERR_INVAL, STILE_POLICY_EINVAL},
-    {ERR_EXISTS, STILE_POLICY_EINVAL},
     {ERR_FORMAT, STILE_POLICY_EFORMAT},
     {ERR_TOOBIG, STILE_POLICY_ETOOBIG},
     {ERR_LIMIT, STILE_POLICY_ELIMIT},
@@ -42,6 +41,8 @@ static const struct {
     {ERR_PERM, STILE_POLICY_EPERM},
     {ERR_AUTH, STILE_POLICY_EPERM},
     {ERR_IO, STILE_POLICY_EIO},
+    {ERR_EXISTS, STILE_POLICY_EEXISTS},
+    {ERR_BLOCKED, STILE_POLICY_EBLOCKED},
 };
 
 static const char *const code_names[] = {
@@ -62,6 +63,8 @@ static const char *const code_names[] = {
     [-STILE_POLICY_EUNSUPPORTED] = "STILE_POLICY_EUNSUPPORTED",
     [-STILE_POLICY_EPERM] = "STILE_POLICY_EPERM",
     [-STILE_POLICY_EIO] = "STILE_POLICY_EIO",
+    [-STILE_POLICY_EEXISTS] = "STILE_POLICY_EEXISTS",
+    [-STILE_POLICY_EBLOCKED] = "STILE_POLICY_EBLOCKED",
 };
 
 static_assert(sizeof(((struct stile_policy_error *)NULL)->text) >=
@@ -84,7 +87,7 @@ static int tell(int err, const struct diag *d, struct stile_policy_error *error)
         return 0;
     int code = code_of(err);
     if (error != NULL) {
-        error->code = code;
+        *error = (struct stile_policy_error){.code = code};
         (void)str_format(error->text, sizeof(error->text), "%s",
                          d->text[0] != '\0' ? d->text : err_text(err));
         shown_line(error->text);
@@ -236,7 +239,7 @@ int stile_policies_add(struct stile_policies *p, const struct stile_policy_setti
     return tell(add_policy(p, own, count, &d), &d, error);
 }
 
-int stile_policies_validate(const struct stile_policies *p, enum stile_policy_system system,
+int stile_policies_validate(const struct stile_policies *p, int system,
                             struct stile_policy_error *error)
 {
     struct diag d = {0};
@@ -302,7 +305,7 @@ static struct endpoint *inner(struct stile_endpoint *e)
     return (struct endpoint *)(void *)e;
 }
 
-int stile_endpoint_open(const char *name, unsigned flags, struct stile_endpoint **ret,
+int stile_endpoint_open(const char *name, uint32_t flags, struct stile_endpoint **ret,
                         struct stile_policy_error *error)
 {
     struct endpoint *e = NULL;
@@ -310,7 +313,7 @@ int stile_endpoint_open(const char *name, unsigned flags, struct stile_endpoint 
 
     if (name == NULL || ret == NULL)
         return refuse_null(error);
-    if ((flags & ~(unsigned)STILE_ENDPOINT_HOST) != 0)
+    if ((flags & ~(uint32_t)STILE_ENDPOINT_HOST) != 0)
         return refuse("there is no such flag", error);
     int r = endpoint_open(name, (flags & STILE_ENDPOINT_HOST) != 0 ? ENDPOINT_HOST : 0, &e, &d);
     if (r == 0)
@@ -363,7 +366,7 @@ typedef int change_fn(struct endpoint *e, const struct l4_policies *policies,
                       struct endpoint_change *c, struct diag *d);
 
 static int change(struct stile_endpoint *e, change_fn *fn, const struct stile_policies *policies,
-                  unsigned flags, struct stile_policy_result *ret, struct stile_policy_error *error)
+                  uint32_t flags, struct stile_policy_result *ret, struct stile_policy_error *error)
 {
     CLEANUP(endpoint_change_release) struct endpoint_change c;
     struct diag d = {0};
@@ -371,7 +374,7 @@ static int change(struct stile_endpoint *e, change_fn *fn, const struct stile_po
     endpoint_change_init(&c);
     if (e == NULL)
         return refuse_null(error);
-    if ((flags & ~(unsigned)STILE_POLICY_DRY_RUN) != 0)
+    if ((flags & ~(uint32_t)STILE_POLICY_DRY_RUN) != 0)
         return refuse("there is no such flag", error);
     c.dry_run = (flags & STILE_POLICY_DRY_RUN) != 0;
     int r = fn(inner(e), policies != NULL ? &policies->list : NULL, &c, &d);
@@ -380,14 +383,14 @@ static int change(struct stile_endpoint *e, change_fn *fn, const struct stile_po
     return tell(r, &d, error);
 }
 
-int stile_endpoint_add(struct stile_endpoint *e, const struct stile_policies *more, unsigned flags,
+int stile_endpoint_add(struct stile_endpoint *e, const struct stile_policies *more, uint32_t flags,
                        struct stile_policy_result *ret, struct stile_policy_error *error)
 {
     return more == NULL ? refuse_null(error) : change(e, endpoint_add, more, flags, ret, error);
 }
 
 int stile_endpoint_remove(struct stile_endpoint *e, const struct stile_policies *those,
-                          unsigned flags, struct stile_policy_result *ret,
+                          uint32_t flags, struct stile_policy_result *ret,
                           struct stile_policy_error *error)
 {
     return those == NULL ? refuse_null(error)
@@ -395,7 +398,7 @@ int stile_endpoint_remove(struct stile_endpoint *e, const struct stile_policies 
 }
 
 int stile_endpoint_apply(struct stile_endpoint *e, const struct stile_policies *wanted,
-                         unsigned flags, struct stile_policy_result *ret,
+                         uint32_t flags, struct stile_policy_result *ret,
                          struct stile_policy_error *error)
 {
     return wanted == NULL ? refuse_null(error)
@@ -403,7 +406,7 @@ int stile_endpoint_apply(struct stile_endpoint *e, const struct stile_policies *
 }
 
 int stile_endpoint_reconcile(struct stile_endpoint *e, const struct stile_policies *wanted,
-                             unsigned flags, struct stile_policy_result *ret,
+                             uint32_t flags, struct stile_policy_result *ret,
                              struct stile_policy_error *error)
 {
     return change(e, endpoint_reconcile, wanted, flags, ret, error);
@@ -416,19 +419,23 @@ static int clear(struct endpoint *e, const struct l4_policies *none, struct endp
     return endpoint_clear(e, c, d);
 }
 
-int stile_endpoint_clear(struct stile_endpoint *e, unsigned flags, struct stile_policy_result *ret,
+int stile_endpoint_clear(struct stile_endpoint *e, uint32_t flags, struct stile_policy_result *ret,
                          struct stile_policy_error *error)
 {
     return change(e, clear, NULL, flags, ret, error);
 }
 
-int stile_endpoint_block(struct stile_endpoint *e, struct stile_policy_error *error)
+static int block(struct endpoint *e, const struct l4_policies *none, struct endpoint_change *c,
+                 struct diag *d)
 {
-    struct diag d = {0};
+    (void)none;
+    return endpoint_block(e, c, d);
+}
 
-    if (e == NULL)
-        return refuse_null(error);
-    return tell(endpoint_block(inner(e), &d), &d, error);
+int stile_endpoint_block(struct stile_endpoint *e, uint32_t flags, struct stile_policy_result *ret,
+                         struct stile_policy_error *error)
+{
+    return change(e, block, NULL, flags, ret, error);
 }
 
 int stile_endpoint_is_blocked(struct stile_endpoint *e, int *ret, struct stile_policy_error *error)

@@ -40,6 +40,14 @@ static void finish_with(struct watch_pass *p, enum pass_outcome outcome, int err
 
 /* ---- changing ---- */
 
+static bool block_now(struct watch_pass *p)
+{
+    CLEANUP(endpoint_change_release) struct endpoint_change change;
+
+    endpoint_change_init(&change);
+    return endpoint_block(p->endpoint, &change, &p->result.block_diag) == 0;
+}
+
 static void change_now(void *arg)
 {
     struct watch_pass *p = arg;
@@ -48,7 +56,7 @@ static void change_now(void *arg)
                    ? endpoint_reconcile(p->endpoint, &p->policies, &res->change, &res->diag)
                    : endpoint_apply(p->endpoint, &p->policies, &res->change, &res->diag);
     if (res->err < 0 && p->block)
-        res->blocked = endpoint_block(p->endpoint, &res->block_diag) == 0;
+        res->blocked = block_now(p);
 }
 
 static void on_changed(void *arg, int err)

@@ -495,7 +495,7 @@ static void a_refusal_by_nft_leaves_routes_as_they_were(void **state UNUSED)
     assert_int_equal(try(endpoint_apply, "[" TCP_POLICY "]"), ERR_UNSUPPORTED);
     assert_int_equal(endpoint_clear(endpoint, &change, &d), ERR_UNSUPPORTED);
     assert_int_equal(try(endpoint_add, TCP_POLICY), ERR_UNSUPPORTED);
-    assert_int_equal(endpoint_block(endpoint, &d), ERR_UNSUPPORTED);
+    assert_int_equal(endpoint_block(endpoint, &change, &d), ERR_UNSUPPORTED);
     (void)umount("/usr/sbin/nft");
     expect_as_before();
 }
@@ -787,7 +787,7 @@ static bool is_blocked(void)
 
 static void block(void)
 {
-    assert_int_equal(endpoint_block(endpoint, &d), 0);
+    assert_int_equal(endpoint_block(endpoint, &change, &d), 0);
     assert_true(is_blocked());
 }
 
@@ -814,7 +814,7 @@ static void a_block_stays_until_policies_come(void **state UNUSED)
 
 static void expect_refused_as_blocked(change_fn *fn, const char *text)
 {
-    assert_int_equal(try(fn, text), ERR_INVAL);
+    assert_int_equal(try(fn, text), ERR_BLOCKED);
     assert_non_null(strstr(d.text, "blocked"));
     assert_non_null(strstr(d.text, "stile policy apply"));
     assert_non_null(strstr(d.text, "stile policy clear"));
@@ -897,7 +897,7 @@ static void a_block_too_large_to_be_listed_is_mended(void **state UNUSED)
     reconcile();
     assert_true(change.drifted);
     assert_non_null(strstr(notes(), "can't be read"));
-    assert_int_equal(try(endpoint_add, TCP_POLICY), ERR_INVAL);
+    assert_int_equal(try(endpoint_add, TCP_POLICY), ERR_BLOCKED);
     (void)umount("/usr/sbin/nft");
     expect_as_before();
     reconcile();
@@ -1046,7 +1046,7 @@ static void no_descriptor_is_left(void **state UNUSED)
         (void)try(endpoint_remove, TCP_POLICY);
         (void)try(endpoint_add, CGROUP_POLICY);
         assert_int_equal(listed(), 1);
-        assert_int_equal(endpoint_block(endpoint, &d), 0);
+        assert_int_equal(endpoint_block(endpoint, &change, &d), 0);
         assert_int_equal(endpoint_clear(endpoint, &change, &d), 0);
         assert_int_equal(open_fds(), fds);
     }

@@ -134,8 +134,14 @@ static void a_blocked_network_opens_again_when_it_is_cleared(void **state UNUSED
 {
     struct stile_endpoint *e = opened(&container);
 
+    struct stile_policy_result r;
+
     assert_false(is_blocked(e));
-    assert_int_equal(stile_endpoint_block(e, NULL), 0);
+    assert_int_equal(stile_endpoint_block(e, STILE_POLICY_DRY_RUN, &r, NULL), 0);
+    assert_non_null(strstr(r.sent, "stile_policy_block"));
+    stile_policy_result_release(&r);
+    assert_false(is_blocked(e));
+    assert_int_equal(stile_endpoint_block(e, 0, NULL, NULL), 0);
     assert_true(is_blocked(e));
     assert_int_equal(stile_endpoint_clear(e, 0, NULL, NULL), 0);
     assert_false(is_blocked(e));
@@ -149,15 +155,15 @@ static void a_blocked_network_takes_a_whole_set_and_no_single_policies(void **st
     struct stile_policy_error error;
     struct stile_endpoint *e = opened(&container);
 
-    assert_int_equal(stile_endpoint_block(e, NULL), 0);
-    assert_int_equal(stile_endpoint_add(e, p, 0, NULL, &error), STILE_POLICY_EINVAL);
+    assert_int_equal(stile_endpoint_block(e, 0, NULL, NULL), 0);
+    assert_int_equal(stile_endpoint_add(e, p, 0, NULL, &error), STILE_POLICY_EBLOCKED);
     assert_non_null(strstr(error.text, "blocked"));
-    assert_int_equal(stile_endpoint_remove(e, p, 0, NULL, &error), STILE_POLICY_EINVAL);
+    assert_int_equal(stile_endpoint_remove(e, p, 0, NULL, &error), STILE_POLICY_EBLOCKED);
     assert_int_equal(stile_endpoint_reconcile(e, NULL, 0, NULL, &error), 0);
     assert_true(is_blocked(e));
     assert_int_equal(stile_endpoint_reconcile(e, p, 0, NULL, &error), 0);
     assert_false(is_blocked(e));
-    assert_int_equal(stile_endpoint_block(e, NULL), 0);
+    assert_int_equal(stile_endpoint_block(e, 0, NULL, NULL), 0);
     assert_int_equal(stile_endpoint_apply(e, p, 0, NULL, &error), 0);
     assert_false(is_blocked(e));
     assert_int_equal(stile_endpoint_add(e, p, 0, NULL, &error), 0);
@@ -167,6 +173,7 @@ static void a_blocked_network_takes_a_whole_set_and_no_single_policies(void **st
 
 static void errors_of_the_system_have_their_codes(void **state UNUSED)
 {
+    const struct stile_policy_setting udp[] = {{"port", "1"}, {"uid", "1"}, {"protocol", "udp"}};
     struct stile_policies *p = list_of("8000");
     struct stile_endpoint *e = NULL;
     struct stile_endpoint_names names;
@@ -185,6 +192,12 @@ static void errors_of_the_system_have_their_codes(void **state UNUSED)
     assert_int_equal(stile_endpoint_find("/run/no.sock", "abc", &names, &error),
                      STILE_POLICY_ENOTFOUND);
     assert_non_null(strstr(error.text, "/run/no.sock"));
+    e = opened(&container);
+    assert_int_equal(stile_policies_add(p, udp, 3, NULL), 0);
+    must_in(container.netns_fd, "ip route add blackhole default table 57110");
+    assert_int_equal(stile_endpoint_apply(e, p, 0, NULL, &error), STILE_POLICY_EEXISTS);
+    must_in(container.netns_fd, "ip route flush table 57110");
+    stile_endpoint_close(e);
     stile_policies_free(p);
 }
 

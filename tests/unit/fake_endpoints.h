@@ -145,7 +145,7 @@ int endpoint_wipe(const char *name, struct diag *d)
     return 0;
 }
 
-int endpoint_block(struct endpoint *e, struct diag *d)
+int endpoint_block(struct endpoint *e, struct endpoint_change *c UNUSED, struct diag *d)
 {
     if (e->fail_block != 0)
         return diag_set(d, e->fail_block, 0, "%s can't be blocked", e->name);

@@ -228,6 +228,29 @@ static void apply_replaces_what_differs_and_leaves_the_rest(void **state)
     assert_int_equal(hns.modifications, 2);
 }
 
+static void each_change_gives_an_account_of_itself_alone(void **state)
+{
+    (void)state;
+    struct l4_policies none;
+    struct endpoint_change c;
+    CLEANUP(endpoint_closep) struct endpoint *e = NULL;
+    l4_policies_init(&none);
+    endpoint_change_init(&c);
+    hold("[" POLICY("80") "]");
+    assert_int_equal(endpoint_open("{" GUID_A "}", 0, &e, NULL), 0);
+    assert_int_equal(endpoint_apply(e, &none, &c, NULL), 0);
+    assert_int_equal(c.removed, 1);
+    assert_true(buf_len(&c.sent) > 0);
+    hold("[" POLICY("80") "]");
+    assert_int_equal(endpoint_reconcile(e, NULL, &c, NULL), 0);
+    assert_int_equal(c.removed, 0);
+    assert_int_equal(buf_len(&c.sent), 0);
+    c.drifted = true;
+    assert_int_equal(endpoint_clear(e, &c, NULL), 0);
+    assert_false(c.drifted);
+    endpoint_change_release(&c);
+}
+
 static void a_dry_run_asks_for_nothing(void **state)
 {
     (void)state;
@@ -438,6 +461,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(apply_replaces_what_differs_and_leaves_the_rest, forget),
+        cmocka_unit_test_teardown(each_change_gives_an_account_of_itself_alone, forget),
         cmocka_unit_test_teardown(a_dry_run_asks_for_nothing, forget),
         cmocka_unit_test_teardown(two_like_one_another_are_removed_one_by_one, forget),
         cmocka_unit_test_teardown(a_failure_of_the_second_request_takes_the_first_back, forget),

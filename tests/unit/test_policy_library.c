@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -45,7 +46,23 @@ static void expect_error(int r, int code, const struct stile_policy_error *error
 static void test_the_version_is_that_of_the_header(void **state)
 {
     (void)state;
+    char number[16];
+
     assert_string_equal(stile_policy_version(), STILE_POLICY_VERSION);
+    (void)snprintf(number, sizeof(number), "%d.%d.%d", STILE_POLICY_VERSION_NUMBER / 10000,
+                   STILE_POLICY_VERSION_NUMBER / 100 % 100, STILE_POLICY_VERSION_NUMBER % 100);
+    assert_string_equal(number, STILE_POLICY_VERSION);
+}
+
+/* Programs that were built with an older header bring structures of their own. */
+static void test_structures_keep_their_size(void **state)
+{
+    (void)state;
+    assert_int_equal(sizeof(struct stile_policy_error), 16 + 512);
+    assert_int_equal(offsetof(struct stile_policy_error, text), 16);
+    assert_int_equal(sizeof(struct stile_endpoint_names), 4 * sizeof(void *));
+    assert_int_equal(sizeof(struct stile_policy_result), 10 * sizeof(void *));
+    assert_int_equal(sizeof(struct stile_policy_setting), 2 * sizeof(void *));
 }
 
 static void test_every_code_has_its_name(void **state)
@@ -54,9 +71,10 @@ static void test_every_code_has_its_name(void **state)
     assert_string_equal(stile_policy_code_name(STILE_POLICY_OK), "STILE_POLICY_OK");
     assert_string_equal(stile_policy_code_name(STILE_POLICY_ENOMEM), "STILE_POLICY_ENOMEM");
     assert_string_equal(stile_policy_code_name(STILE_POLICY_EIO), "STILE_POLICY_EIO");
-    for (int code = STILE_POLICY_EIO; code <= 0; code++)
+    assert_string_equal(stile_policy_code_name(STILE_POLICY_EBLOCKED), "STILE_POLICY_EBLOCKED");
+    for (int code = STILE_POLICY_EBLOCKED; code <= 0; code++)
         assert_non_null(strstr(stile_policy_code_name(code), "STILE_POLICY_"));
-    assert_string_equal(stile_policy_code_name(STILE_POLICY_EIO - 1), "unknown code");
+    assert_string_equal(stile_policy_code_name(STILE_POLICY_EBLOCKED - 1), "unknown code");
     assert_string_equal(stile_policy_code_name(1), "unknown code");
     assert_string_equal(stile_policy_code_name(INT32_MIN), "unknown code");
     assert_string_equal(stile_policy_code_name(INT32_MAX), "unknown code");
@@ -149,8 +167,8 @@ static void test_validation_is_for_the_system_that_is_asked_for(void **state)
     expect_error(stile_policies_validate(p, STILE_POLICY_LINUX, &error), STILE_POLICY_EINVAL,
                  &error, "policy 2: ");
     assert_true(stile_policies_validate(p, STILE_POLICY_HERE, NULL) < 0);
-    expect_error(stile_policies_validate(p, (enum stile_policy_system)7, &error),
-                 STILE_POLICY_EINVAL, &error, "no such system");
+    expect_error(stile_policies_validate(p, 7, &error), STILE_POLICY_EINVAL, &error,
+                 "no such system");
     stile_policies_free(p);
 }
 
@@ -189,7 +207,7 @@ static void test_missing_arguments_are_errors_and_freeing_nothing_is_none(void *
     assert_int_equal(stile_endpoint_apply(NULL, NULL, 0, NULL, NULL), STILE_POLICY_EINVAL);
     assert_int_equal(stile_endpoint_reconcile(NULL, NULL, 0, NULL, NULL), STILE_POLICY_EINVAL);
     assert_int_equal(stile_endpoint_clear(NULL, 0, NULL, NULL), STILE_POLICY_EINVAL);
-    assert_int_equal(stile_endpoint_block(NULL, NULL), STILE_POLICY_EINVAL);
+    assert_int_equal(stile_endpoint_block(NULL, 0, NULL, NULL), STILE_POLICY_EINVAL);
     assert_int_equal(stile_endpoint_is_blocked(NULL, NULL, NULL), STILE_POLICY_EINVAL);
     stile_policies_free(p);
 }
@@ -261,6 +279,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_version_is_that_of_the_header),
+        cmocka_unit_test(test_structures_keep_their_size),
         cmocka_unit_test(test_every_code_has_its_name),
         cmocka_unit_test(test_a_list_becomes_what_json_says),
         cmocka_unit_test(test_settings_make_one_more_policy),
