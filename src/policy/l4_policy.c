@@ -19,7 +19,7 @@ static bool direction_eq(const struct l4_direction *a, const struct l4_direction
            prefix_set_eq(&a->address_exceptions, &b->address_exceptions);
 }
 
-static bool guard_eq(const struct l4_guard *a, const struct l4_guard *b)
+bool l4_guard_eq(const struct l4_guard *a, const struct l4_guard *b)
 {
     return a->has_uid == b->has_uid && (!a->has_uid || a->uid == b->uid) &&
            a->has_gid == b->has_gid && (!a->has_gid || a->gid == b->gid) &&
@@ -34,7 +34,7 @@ bool l4_policy_eq(const struct l4_policy *a, const struct l4_policy *b)
            port_set_eq(&a->remote_ports, &b->remote_ports) &&
            prefix_set_eq(&a->local_addresses, &b->local_addresses) &&
            prefix_set_eq(&a->remote_addresses, &b->remote_addresses) &&
-           guard_eq(&a->guard, &b->guard);
+           l4_guard_eq(&a->guard, &b->guard);
 }
 
 static uint64_t text_hash(const char *text)

@@ -49,6 +49,8 @@ struct l4_guard {
         [L4_CGROUP_SIZE]; /* Linux, cgroup v2: path below its root without leading '/'; whoever is in or below it; "" none */
 };
 
+bool l4_guard_eq(const struct l4_guard *a, const struct l4_guard *b);
+
 struct l4_policy {
     struct l4_direction inbound, outbound;
     unsigned protocols; /* enum l4_protocol, never 0 */

@@ -16,7 +16,15 @@
 #define SET      "mark | 0x00100000"
 #define CLEAR    "meta mark set meta mark & 0xffefffff"
 
+/* The other one, of flows alone: inbound ones of UDP that a proxy has been given. */
+#define TAKEN     "mark & 0x00200000 == 0x00200000"
+#define NOT_TAKEN "mark & 0x00200000 == 0x00000000"
+#define TAKE      "ct mark set ct mark | 0x00200000"
+#define LEAVE     "ct mark set ct mark & 0xffdfffff"
+#define FORGET    "ct mark set ct mark & 0xffefffff"
+
 static_assert(POLICY_MARK == 0x00100000u && POLICY_MARK_MASK == POLICY_MARK, "as written above");
+static_assert(POLICY_TAKEN_MARK == 0x00200000u, "as written above");
 
 static const struct nft_view outbound_redirect = {false, NFT_REDIRECT, false};
 static const struct nft_view outbound_tproxy = {false, NFT_TPROXY, false};
@@ -110,6 +118,19 @@ static void drop_foreign(const struct draft *d)
              of);
 }
 
+/* Drops what a policy would send to a proxy in any way. */
+static void decide_outbound(const struct draft *d)
+{
+    static const struct nft_view views[] = {{false, NFT_REDIRECT, false},
+                                            {false, NFT_TPROXY, false}};
+
+    nft_rule(d->text, CLEAR);
+    for (size_t i = 0; i < ARRAY_LEN(views); i++)
+        if (has(d, views[i]))
+            nft_rule(d->text, "jump %s", nft_view_decides(views[i]));
+    nft_rule(d->text, "meta " MARKED " drop");
+}
+
 /* A flow that was direct when it began, the proxy's own or one that is older than the policies, could be anybody's now who has bound its port:
  * one of UDP has no end, and of TCP conntrack remembers the tries that failed and the connections that the server broke off. It never comes to
  * output_nat again. What output_nat has sent to loopback stays there; what only somebody else has translated is no more than direct. */
@@ -130,11 +151,29 @@ static void go_to_lasting(const struct draft *d, const char *what)
     nft_rule(d->text, "%s ct direction original ct status confirmed goto output_lasting", what);
 }
 
+static bool takes_inbound_udp(const struct draft *d)
+{
+    unsigned protocols = nft_view_protocols(d->policies, inbound_redirect) |
+                         nft_view_protocols(d->policies, inbound_tproxy);
+
+    return (protocols & L4_UDP) != 0;
+}
+
+/* UDP that answers a flow which was given to an inbound proxy: the proxy's, whom a guard knows, or another's, who may take part in it by the
+ * same ports (SO_REUSEADDR lets anybody share that of a redirecting proxy). What could go direct if it began a flow itself may be an answer, too. */
+static void output_answers(const struct draft *d)
+{
+    nft_chain_begin(d->text, "output_answers", NULL);
+    nft_view_guards(d->text, d->policies, inbound_tproxy, L4_UDP);
+    nft_view_guards(d->text, d->policies, inbound_redirect, L4_UDP);
+    part_loopback(d, false, "");
+    decide_outbound(d);
+    nft_chain_end(d->text);
+}
+
 /* What conntrack can't follow is never translated: it would leave by the way it was sent. It is dropped if it should have gone to a proxy. */
 static void output_stray(const struct draft *d)
 {
-    static const struct nft_view views[] = {{false, NFT_REDIRECT, false},
-                                            {false, NFT_TPROXY, false}};
     unsigned redirected = nft_view_protocols(d->policies, outbound_redirect);
 
     if (!has_outbound(d))
@@ -145,23 +184,24 @@ static void output_stray(const struct draft *d)
         go_to_lasting(d, "tcp flags syn");
     if ((redirected & L4_UDP) != 0)
         go_to_lasting(d, "meta l4proto udp");
+    if (takes_inbound_udp(d))
+        nft_rule(d->text, "meta l4proto udp ct direction reply ct " TAKEN " goto output_answers");
     nft_rule(d->text, "ct state established,related,new accept");
     nft_rule(d->text, "meta l4proto != { tcp, udp } accept");
     part_loopback(d, false, "");
-    nft_rule(d->text, CLEAR);
-    for (size_t i = 0; i < ARRAY_LEN(views); i++)
-        if (has(d, views[i]))
-            nft_rule(d->text, "jump %s", nft_view_decides(views[i]));
-    nft_rule(d->text, "meta " MARKED " drop");
+    decide_outbound(d);
     nft_chain_end(d->text);
     if (redirected != 0)
         output_lasting(d);
+    if (takes_inbound_udp(d))
+        output_answers(d);
 }
 
-/* Marks a datagram that belongs to a proxy, and remembers that of its flow. */
+/* Marks a datagram that belongs to a proxy, and remembers that of its flow, until one of it doesn't. */
 static void mark(const struct draft *d, struct nft_view v)
 {
     ask(d, v);
+    nft_rule(d->text, "meta " UNMARKED " ct " MARKED " " FORGET);
     nft_rule(d->text, "meta " MARKED " ct " UNMARKED " ct mark set ct " SET);
 }
 
@@ -206,10 +246,12 @@ static void postrouting(const struct draft *d)
 
 /* ---- Inbound, and outbound UDP that has come back ---- */
 
-/* Only on lo: a mark that a packet has from elsewhere is somebody else's. */
+/* Only on lo: a mark that a packet has from elsewhere is somebody else's. What the proxy answers comes over lo, too: from elsewhere comes who
+ * has seen or guessed the ports, or an error that is none of the app's. */
 static void returned(const struct draft *d)
 {
     nft_rule(d->text, "iif \"lo\" meta l4proto udp meta " MARKED " goto returned_udp");
+    nft_rule(d->text, "iif != \"lo\" ct direction reply ct " MARKED " drop");
 }
 
 static void returned_chain(const struct draft *d)
@@ -229,9 +271,13 @@ static void redirect_local(const struct draft *d, struct nft_view v)
 {
     nft_rule(d->text, "fib daddr type != { local, broadcast, anycast, multicast } accept");
     ask(d, v);
+    if (v.way == NFT_TPROXY) /* redirected flows stay with their proxy */
+        nft_rule(d->text, "meta " UNMARKED " ct " TAKEN " " LEAVE);
     nft_rule(d->text, "meta " UNMARKED " accept");
     nft_rule(d->text, CLEAR);
     nft_rule(d->text, "fib daddr type != local drop");
+    if ((nft_view_protocols(d->policies, v) & L4_UDP) != 0)
+        nft_rule(d->text, "meta l4proto udp ct " NOT_TAKEN " " TAKE);
     nft_rule(d->text, "goto %s", nft_view_hands_over(v));
 }
 
@@ -249,6 +295,7 @@ static void prerouting_udp(const struct draft *d)
     if (!has(d, outbound_tproxy) && !has(d, inbound_tproxy))
         return;
     nft_chain_begin(d->text, "prerouting_udp", "type filter hook prerouting priority mangle");
+    nft_rule(d->text, "meta l4proto tcp accept");
     if (has(d, outbound_tproxy))
         returned(d);
     if (has(d, inbound_tproxy))

@@ -19,6 +19,7 @@
 /* Of outbound UDP on its way to the proxy; set in and compared under the mask, other bits are other people's. */
 #define POLICY_MARK          0x00100000u
 #define POLICY_MARK_MASK     0x00100000u
+#define POLICY_TAKEN_MARK    0x00200000u /* of conntrack's alone: inbound UDP that a proxy was given */
 #define POLICY_ROUTES        57110 /* table of `local default dev lo`, both families */
 #define POLICY_RULE_PRIORITY 5711  /* of `fwmark … lookup 57110` */
 

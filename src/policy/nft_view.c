@@ -372,6 +372,21 @@ static void guard_rules(struct nft_text *t, const struct l4_guard *g)
         nft_rule(t, "socket cgroupv2 level %u \"%s\" return", level, g->cgroup);
 }
 
+void nft_view_guards(struct nft_text *t, const struct l4_policies *l, struct nft_view v,
+                     unsigned protocols)
+{
+    const struct l4_guard *last = NULL;
+
+    for (size_t i = 0; i < l->count; i++) {
+        const struct l4_guard *g = &l->items[i].guard;
+        if ((protocols_of(&l->items[i], v) & protocols) == 0 ||
+            (last != NULL && l4_guard_eq(last, g)))
+            continue;
+        guard_rules(t, g);
+        last = g;
+    }
+}
+
 static void policy_chain(struct nft_text *t, const struct l4_policy *p, size_t i, bool inbound)
 {
     const struct l4_direction *d = inbound ? &p->inbound : &p->outbound;

@@ -31,6 +31,9 @@ const char *nft_view_decides(struct nft_view v);
 const char *nft_view_hands_over(struct nft_view v);
 /* Both chains; nothing if there is no such view. */
 void nft_view_chains(struct nft_text *t, const struct l4_policies *l, struct nft_view v);
+/* Of all the view's policies that take one of the protocols (enum l4_protocol): whom one of them knows returns. */
+void nft_view_guards(struct nft_text *t, const struct l4_policies *l, struct nft_view v,
+                     unsigned protocols);
 /* The chain of each policy that a view goes on to, and those of the ports that tproxy hands over to. */
 void nft_policy_chains(struct nft_text *t, const struct l4_policies *l);
 void nft_tproxy_chains(struct nft_text *t, const struct l4_policies *l);

@@ -218,6 +218,98 @@ def a_flow_that_somebody_else_translates_is_no_less_direct(world):
         assert leaves(pod, attempt, PROXY_UID, 1) != [], "the proxy, again"
 
 
+def both_ways(**exceptions):
+    return text(policy(outbound=8000, inbound=8001, protocols=BOTH, **exceptions))
+
+
+def nobody_answers_in_the_place_of_an_inbound_proxy(world):
+    """Whoever is outside begins a flow of UDP, the proxy takes it; by the same ports the app would get out."""
+    others = text(policy(outbound=8000, protocols=BOTH, UdpMode="redirect"), policy(inbound=8001, protocols=BOTH, uid=1338))
+    for rules, uid in ((both_ways(), PROXY_UID), (others, 1338)):
+        pod = world.pod()
+        proxy = pod.proxy(8000, 8001, uid=uid)
+        world.policy("apply", pod.path, "--file", world.file(rules))
+        for ip, peer in ((pod.ip4, "10.9.0.1"), (pod.ip6, "fd09::1")):
+            answer = f"to(udp({6 if ':' in ip else 4}, ('{'::' if ':' in ip else '0.0.0.0'}', 5000)), '{peer}', 6000)"
+            knock(proxy, (peer, 6000), (ip, 5000))
+            assert leaves(pod, answer) == [], "an app"
+            assert leaves(pod, answer, uid, 1) != [], "the proxy"
+            if rules == others:
+                continue
+            world.policy("apply", pod.path, "--file", world.file(both_ways(inbound_ports=[5000])))
+            call(ip, 5000, b"an exception now", (peer, 6000))
+            assert leaves(pod, answer, wanted=1) != [], "an exception"
+            world.policy("apply", pod.path, "--file", world.file(rules))
+        world.end_test()
+
+
+def nobody_shares_the_port_of_a_redirecting_proxy_and_answers(world):
+    """SO_REUSEADDR, which many servers set, lets a program of another user bind it, too."""
+    pod = world.pod()
+    resolver = pod.start(PYTHON, "-IS", "-c", SERVES_SHARED, pod.ip4, uid=PROXY_UID, ready="ready\n")
+    world.policy("apply", pod.path, "--file", world.file(text(policy(outbound=8000, inbound=8001, protocols=BOTH, UdpMode="redirect"))))
+    call(pod.ip4, 5000, b"question", ("10.9.0.1", 6000))
+    wait_until(lambda: "b'question'" in resolver.lines(), "the proxy has it")
+    answer = "s = socket.socket(type=socket.SOCK_DGRAM); s.setsockopt(1, 2, 1); s.bind((ip4, 8001)); to(s, '10.9.0.1', 6000)"
+    assert leaves(pod, answer) == [], "an app"
+    assert leaves(pod, answer, PROXY_UID, 1) == [(17, pod.ip4, "10.9.0.1")], "the proxy"
+
+
+SERVES_SHARED = """
+import socket, sys
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("0.0.0.0", 8001))
+print("ready", flush=True)
+while True:
+    print(s.recv(100), flush=True)
+"""
+
+
+def knock(proxy, source, target):
+    """Begins a flow of UDP from out here, by the inbound proxy."""
+    proxy.forget()
+    call(*target, b"knock", source)
+    wait_until(lambda: proxy.entries() != [], "the proxy has it")
+
+
+# Prints what it hears at a port after it has called somebody from there.
+CALLS_AND_HEARS = """
+s = udp(4, ("0.0.0.0", 5002))
+s.settimeout(None)
+while True:
+    to(s, "10.9.0.1", 6002)
+    print("called", flush=True)
+    said = b""
+    while said != b"again":
+        said = s.recv(100)
+        print(said, flush=True)
+"""
+
+
+def nobody_answers_in_the_place_of_an_outbound_proxy(world):
+    """An app's flow of UDP has gone to the proxy. Who is outside answers by himself."""
+    for rules in (both_ways(), text(policy(outbound=8000, protocols=BOTH))):
+        pod = world.pod()
+        proxy = pod.proxy(8000, 8001)
+        world.policy("apply", pod.path, "--file", world.file(rules))
+        app = pod.start(PYTHON, "-IS", "-c", PRELUDE + CALLS_AND_HEARS, pod.ip4, pod.ip6, uid=APP_UID, ready="called\n")
+        wait_until(lambda: proxy.entries() != [], "the proxy has it")
+        for _ in range(3):
+            call(pod.ip4, 5002, b"forged", ("10.9.0.1", 6002))
+        world.policy("apply", pod.path, "--file", world.file(text(policy(outbound=8000, protocols=BOTH, outbound_ports=[6002]))))
+        tell_to_call_again(pod)
+        wait_until(lambda: app.lines().count("called") == 2, "it calls directly")
+        call(pod.ip4, 5002, b"genuine", ("10.9.0.1", 6002))
+        wait_until(lambda: "b'genuine'" in app.lines(), "an answer that is direct now")
+        assert "b'forged'" not in app.lines(), app.lines()
+        world.end_test()
+
+
+def tell_to_call_again(pod):
+    pod.check(PYTHON, "-IS", "-c", "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'again', ('127.0.0.1', 5002))")
+
+
 def exceptions_by_link_local_addresses_pass(world):
     pod = world.pod()
     attempts = ["to(udp(6), 'fe80::1234', 7000, 0, interface)", "to(tcp(6), 'fe80::1234', 7000, 0, interface)"]
@@ -254,12 +346,14 @@ def nobody_shares_the_port_of_a_proxy_that_runs(world):
                 assert ("bound" if port == 8002 else "Address already in use") in done.out, (family, kind, port, done)
 
 
-def call(address, port, what):
-    """From the host's end of the pods' bridge, by a socket of its own: another flow each time."""
+def call(address, port, what, source=None):
+    """From the host's end of the pods' bridge; without a source by a socket of its own: another flow each time."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         s.setsockopt(socket.SOL_SOCKET, 25, b"pods")
+        if source:
+            s.bind(source)
         s.sendto(what, (address, port))
 
 
@@ -276,5 +370,7 @@ if __name__ == "__main__":
                     nobody_begins_a_flow_in_a_foreign_name, no_other_socket_leads_around_the_proxy,
                     nobody_goes_on_with_a_flow_that_was_direct, nobody_goes_on_with_a_connection_that_was_direct,
                     a_flow_that_somebody_else_translates_is_no_less_direct,
+                    nobody_answers_in_the_place_of_an_inbound_proxy, nobody_shares_the_port_of_a_redirecting_proxy_and_answers,
+                    nobody_answers_in_the_place_of_an_outbound_proxy,
                     nobody_shares_the_port_of_a_proxy_that_runs,
                     exceptions_by_link_local_addresses_pass, an_app_behind_an_inbound_proxy_hears_nothing_that_is_sent_to_all], limit_s=280)
