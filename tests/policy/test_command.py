@@ -636,7 +636,7 @@ def what_this_system_cant_do_changes_nothing(world):
 
 def files_that_are_none_are_named(world):
     blue = world.namespace("blue")
-    world.refused(1, "add", blue, "--file", "/run/test/none.json", says=["/run/test/none.json", "No such file"])
+    world.refused(1, "add", blue, "--file", "/run/test/missing.json", says=["/run/test/missing.json", "No such file"])
     world.refused(1, "add", blue, "--file", "/run/test", says=["/run/test"])
     world.refused(1, "add", blue, "--file", write("broken.json", '[{"Type": "L4WFPPROXY",\n oops'), says=["broken.json", "line 2"])
     world.refused(1, "add", blue, "--file", write("typo.json", [policy(1, OutboundExeptions={})]), says=["OutboundExeptions"])
