@@ -139,7 +139,7 @@ def the_program_has_the_terminal(world):
 
 
 def ctrl_c_reaches_the_program_once_and_it_may_go_on(world):
-    script = "trap 'echo caught; n=580' INT; echo ready; n=0; while [ $n -lt 600 ]; do sleep 0.1; n=$((n+1)); done; exit 7"
+    script = "n=0; trap 'echo caught; n=580' INT; echo ready; while [ $n -lt 600 ]; do sleep 0.1; n=$((n+1)); done; exit 7"
     terminal = Terminal(world, [world.stile, "run", "--", "sh", "-c", script])
     terminal.read_until("ready")
     terminal.type("\x03")
