@@ -1,10 +1,12 @@
 #include "policy/cni.h"
 
+#include <string.h>
 #include <uv.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "policy/endpoint.h"
+#include "policy/shown.h"
 
 #define LOOPBACK_MS      2000
 #define LOOPBACK_STEP_MS 50
@@ -26,8 +28,10 @@ static int put_json(struct buf *out, json_t *value)
     return text != NULL ? buf_printf(out, "%s\n", text) : ERR_NOMEM;
 }
 
-static int put_error(struct buf *out, const struct cni_request *r, const struct diag *d)
+/* What is told may have bytes of the environment in it. */
+static int put_error(struct buf *out, const struct cni_request *r, struct diag *d)
 {
+    shown_line(d->text);
     return put_json(out, json_pack("{s:s, s:i, s:s, s:s}", "cniVersion", r->version, "code",
                                    (int)r->code, "msg", r->msg, "details", d->text));
 }
@@ -114,11 +118,16 @@ static int check_drift(struct cni_request *r, struct endpoint_change *change, st
         buf_len(&change->sent) == 0)
         return 0;
     const char *notes = buf_cstr(&change->notes);
-    return fail(r, CNI_CODE_DRIFT, "The policies are not as they should be",
-                diag_set(d, ERR_INVAL, 0,
-                         "%zu policies are missing, %zu are there that should not "
-                         "be; %.400s",
-                         change->added, change->removed, notes != NULL ? notes : ""));
+    size_t len = notes != NULL ? strlen(notes) : 0;
+    while (len > 0 && notes[len - 1] == '\n')
+        len--;
+    int err = len > 0
+                  ? diag_set(d, ERR_INVAL, 0, "%.*s", (int)len, notes)
+                  : diag_set(d, ERR_INVAL, 0, "%zu of them missing, %zu there that should not be",
+                             change->added, change->removed);
+    for (char *at = d->text; (at = strchr(at, '\n')) != NULL;)
+        *at = ';';
+    return fail(r, CNI_CODE_DRIFT, "The policies are not as they should be", err);
 }
 
 static int check(struct cni_request *r, struct diag *d)

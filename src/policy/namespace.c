@@ -76,7 +76,7 @@ static int open_found(int fd, const char *path, int *ret_fd, struct diag *d)
     if (opened < 0)
         return explain_missing(path, path, errno, d);
     if (fstat(opened, &st) < 0 || !is_same(&st, &found))
-        return diag_set(d, ERR_DENIED, 0, "/proc does not lead to %s, but elsewhere", path);
+        return diag_set(d, ERR_PERM, 0, "/proc does not lead to %s, but elsewhere", path);
     *ret_fd = fd_steal(&opened);
     return 0;
 }

@@ -110,7 +110,7 @@ static int explain_open(int pid, int code, struct diag *d)
     if (code == ENOENT || code == ESRCH)
         return none(pid, d);
     if (code == EXDEV)
-        return diag_set(d, ERR_DENIED, code,
+        return diag_set(d, ERR_PERM, code,
                         "Something is mounted over /proc/%d: what it says of the process can't be "
                         "trusted; unmount it",
                         pid);

@@ -187,16 +187,30 @@ static void variables_that_are_missing_or_wrong_are_refused(UNUSED void **state)
         {"ADD", "c0", NETNS, "a b", NULL},     {"ADD", "c0", NETNS, "a/b", NULL},
         {"ADD", "c0", NETNS, "eth0", "A;B=C"}, {"ADD", "c0", NETNS, "sixteen-letters-", NULL},
         {"CHECK", "c0", NULL, "eth0", NULL},   {"DEL", "c0", "pod", "eth0", NULL},
+        {"ADD", "\xff", NETNS, "eth0", NULL},  {"ADD", "c0", NETNS, "eth0", "\xff\xfe"},
     };
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
         is_error(call_with(&wrong[i], CONF("1.0.0", EVERY("8000") "," PREV)), 4, "CNI_");
     assert_int_equal(fake_endpoint(NETNS)->opened, 0);
 }
 
+#define EUROS10 "€€€€€€€€€€"
+
+/* The message is cut within a character. */
+static void an_error_is_told_whatever_text_is_in_it(UNUSED void **state)
+{
+    is_error(call("ADD", CONF(EUROS10 EUROS10, EVERY("8000") "," PREV)), 1, "of version");
+    is_error(call("ADD", CONF("x" EUROS10 EUROS10, EVERY("8000") "," PREV)), 1, "of version");
+    is_error(call("ADD", CONF("xx" EUROS10 EUROS10, EVERY("8000") "," PREV)), 1, "of version");
+    struct outcome o = call_with(&(struct cni_env){"ADD", "c0", "/run/netns/\xff", "eth0", NULL},
+                                 CONF("1.0.0", EVERY("8000") "," PREV));
+    is_error(o, 100, "/run/netns/?");
+}
+
 static void check_tells_what_is_not_as_it_should_be(UNUSED void **state)
 {
     static const char conf[] = CONF("1.0.0", EVERY("8000") "," PREV);
-    is_error(call("CHECK", conf), 101, "1 policies are missing");
+    is_error(call("CHECK", conf), 101, "1 of them missing");
     succeeds("ADD", conf);
     succeeds("CHECK", conf);
     fake_endpoint(NETNS)->drifted = true;
@@ -293,6 +307,7 @@ int main(void)
         TEST(rules_look_at_annotations_and_at_the_pod),
         TEST(a_failure_of_any_kind_fails_add),
         TEST(variables_that_are_missing_or_wrong_are_refused),
+        TEST(an_error_is_told_whatever_text_is_in_it),
         TEST(check_tells_what_is_not_as_it_should_be),
         TEST(del_clears_and_succeeds_again_and_for_what_is_gone),
         TEST(del_clears_without_nft_too),
