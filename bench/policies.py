@@ -7,6 +7,7 @@ one has the few rules that a person would write by hand for the same, one has no
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -58,6 +59,17 @@ def document(count, protocol):
         "FilterTuple": {"Protocols": number, "RemotePorts": port}}} for port in ports])
 
 
+def wait_for_listener(process, port):
+    """In the process's own network, once it has entered it."""
+    listens = re.compile(r": 00000000:%04X 00000000:0000 0A " % port)
+    for _ in range(300):
+        with open("/proc/%d/net/tcp" % process.pid) as f:
+            if listens.search(f.read()):
+                return
+        time.sleep(0.05)
+    sys.exit("bench: nothing listens on port %d" % port)
+
+
 class Namespace:
     """One of those in which the program runs, with its way to the server's."""
 
@@ -85,11 +97,11 @@ class Namespace:
             side.ip("link", "set", link, "up")
 
     def start(self, *command, ready=None):
-        self.bench.start(*self.inside, *command, ready=ready)
+        return self.bench.start(*self.inside, *command, ready=ready)
 
     def start_proxies(self):
         config = self.bench.write(self.name + ".cfg", HAPROXY.format(uid=UID, proxy=TCP_PROXY, host=self.host, server=SERVER))
-        self.start("haproxy", "-db", "-f", config)
+        wait_for_listener(self.start("haproxy", "-db", "-f", config), TCP_PROXY)
         example = os.path.join(self.bench.options.build, "examples", "original-destination")
         self.start(example, "-u", str(UID), str(UDP_PROXY), ready="ready")
 
@@ -136,7 +148,6 @@ def path_sides(bench):
     for side in sides[:2]:
         side.namespace.start_proxies()
     by_hand(sides[1].namespace)
-    time.sleep(0.5)  # haproxy doesn't say when it listens
     return sides
 
 

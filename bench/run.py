@@ -328,20 +328,25 @@ def write_document(results):
     with open(path) as f:
         before, rest = f.read().split(BEGIN)
     m = results["machine"]
-    lines = ["%s, %d cores, Linux %s, %s; %s; %s; %s. Default congestion control of the host: %s." % (
-        m["cpu"], m["cores"], m["kernel"], m["date"], m["haproxy"], m["dnsmasq"], m["nft"], m["default_congestion_control"]), "",
+    lines = ["%s, %d cores, Linux %s, %s; %s; %s; %s. Default congestion control of the host: %s. Load average before: %s." % (
+        m["cpu"], m["cores"], m["kernel"], m["date"], m["haproxy"], m["dnsmasq"], m["nft"], m["default_congestion_control"], m["load"])]
+    lines += ["Rows `%s*` by themselves: %s, load average before: %s." % (only, run["date"], run["load"])
+              for only, run in results["apart"].items()]
+    lines += ["",
         "| row | unit | stile | peer | ratio | the peer |", "|---|---|---:|---:|---:|---|"]
     lines += ["| %(id)s | %(unit)s | %(stile)s | %(peer_value)s | **%(ratio)s** | %(peer)s |" % row for row in results["rows"]]
     with open(path, "w") as f:
         f.write(before + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END)[1])
 
 
-def write(rows, only):
+def write(rows, only, load):
     """Those of other prefixes stay as they are."""
     path = os.path.join(ROOT, "bench", "results.json")
     with open(path) as f:
-        kept = [row for row in json.load(f)["rows"] if only and not row["id"].startswith(only)]
-    results = {"machine": machine(), "rows": kept + rows}
+        old = json.load(f)
+    kept = [row for row in old["rows"] if only and not row["id"].startswith(only)]
+    apart = {**old.get("apart", {}), only: {"date": time.strftime("%Y-%m-%d"), "load": load}} if only else {}
+    results = {"machine": {**machine(), "load": old["machine"].get("load", "unknown") if only else load}, "apart": apart, "rows": kept + rows}
     with open(path, "w") as f:
         json.dump(results, f, indent=1)
         f.write("\n")
@@ -362,11 +367,12 @@ def main():
         if shutil.which(program) is None:
             sys.exit("bench: %s is missing; `make bench` installs it" % program)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    load = round(os.getloadavg()[0], 1)
     bench = Bench(options)
     with bench.stack:
         measure_all(bench)
     if options.write or not options.only:
-        write(bench.rows, options.only)
+        write(bench.rows, options.only, load)
 
 
 if __name__ == "__main__":
