@@ -30,10 +30,10 @@ static json_t *lines_json(const char *text)
 static int show_json(const struct cli *cli, const char *endpoint, struct endpoint_change *c,
                      const char *notes)
 {
-    json_t *o = json_pack("{s:s, s:b, s:I, s:I, s:I, s:b, s:o}", "endpoint", endpoint, "dry_run",
-                          (int)c->dry_run, "added", (json_int_t)c->added, "removed",
+    json_t *o = json_pack("{s:s, s:b, s:I, s:I, s:I, s:b, s:b, s:o}", "endpoint", endpoint,
+                          "dry_run", (int)c->dry_run, "added", (json_int_t)c->added, "removed",
                           (json_int_t)c->removed, "unchanged", (json_int_t)c->unchanged, "drifted",
-                          (int)c->drifted, "notes", lines_json(notes));
+                          (int)c->drifted, "blocked", (int)c->blocked, "notes", lines_json(notes));
     struct slice sent = buf_slice(&c->sent);
     if (o != NULL && c->dry_run && sent.len == 0)
         (void)json_object_set_new(o, "sent", json_string(""));

@@ -37,6 +37,9 @@ static int show(const struct cli *cli, const char *endpoint, const struct l4_pol
     return CLI_OK;
 }
 
+#define IS_BLOCKED                                                                                 \
+    "%s is blocked: nothing enters or leaves until policies are applied, or it is cleared"
+
 /* Said beside the policies, of which there may be none. */
 static int tell_block(const struct cli *cli, struct endpoint *e)
 {
@@ -45,30 +48,51 @@ static int tell_block(const struct cli *cli, struct endpoint *e)
     if (endpoint_is_blocked(e, &blocked, &d) < 0)
         return cli_fail(cli, &d);
     if (blocked)
-        cli_note(cli,
-                 "%s is blocked: nothing enters or leaves until policies are applied, or it is "
-                 "cleared",
-                 endpoint_name(e));
+        cli_note(cli, IS_BLOCKED, endpoint_name(e));
     return CLI_OK;
 }
 
-static int run_list(struct cli *cli)
+static int show_block(const struct cli *cli, struct endpoint *e)
+{
+    struct diag d = {0};
+    bool blocked = false;
+    if (endpoint_is_blocked(e, &blocked, &d) < 0)
+        return cli_fail(cli, &d);
+    if (cli->json)
+        return output_json(
+            cli, json_pack("{s:s, s:b}", "endpoint", endpoint_name(e), "blocked", (int)blocked));
+    if (blocked)
+        printf(IS_BLOCKED ".\n", endpoint_name(e));
+    else
+        printf("%s isn't blocked.\n", endpoint_name(e));
+    return CLI_OK;
+}
+
+static int show_policies(const struct cli *cli, struct endpoint *e)
 {
     struct diag d = {0};
     struct l4_policies l;
-    int status = CLI_OK;
-    CLEANUP(endpoint_closep) struct endpoint *e = policy_endpoint_open(cli, &status);
-    if (e == NULL)
-        return status;
     l4_policies_init(&l);
-    status = endpoint_list(e, &l, &d) < 0 ? cli_fail(cli, &d) : show(cli, endpoint_name(e), &l);
+    int status = endpoint_list(e, &l, &d) < 0 ? cli_fail(cli, &d) : show(cli, endpoint_name(e), &l);
     if (status == CLI_OK)
         status = tell_block(cli, e);
     l4_policies_release(&l);
     return status;
 }
 
+static int run_list(struct cli *cli)
+{
+    int status = CLI_OK;
+    CLEANUP(endpoint_closep) struct endpoint *e = policy_endpoint_open(cli, &status);
+    if (e == NULL)
+        return status;
+    return cli_flag(cli, "blocked") ? show_block(cli, e) : show_policies(cli, e);
+}
+
 static const struct option options[] = {
+    {.name = "blocked",
+     .kind = OPTION_FLAG,
+     .help = "Say only whether it is blocked (stile-policy(1)), with --json as an object"},
     POLICY_HOST_OPTION,
     {.name = NULL},
 };

@@ -53,6 +53,7 @@ struct endpoint_change {
     size_t added, removed,
         unchanged; /* out: policies; unchanged: all that were there and stay, given or not */
     bool drifted;  /* out, reconcile: something was not as it should be */
+    bool blocked;  /* out: nothing enters or leaves it afterwards either (endpoint_block) */
 };
 
 void endpoint_change_init(struct endpoint_change *c);

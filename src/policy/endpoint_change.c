@@ -16,7 +16,7 @@ void endpoint_change_begin(struct endpoint_change *c)
     buf_clear(&c->sent);
     buf_clear(&c->notes);
     c->added = c->removed = c->unchanged = 0;
-    c->drifted = false;
+    c->drifted = c->blocked = false;
 }
 
 void endpoint_change_release(struct endpoint_change *c)

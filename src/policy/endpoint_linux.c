@@ -292,6 +292,7 @@ static int settle(const struct endpoint *e, int lock, const struct endpoint_stat
 static int keep_block(const struct endpoint *e, int lock, const struct endpoint_state *s,
                       struct endpoint_change *c, struct diag *d)
 {
+    c->blocked = true;
     int err = endpoint_state_plan_block(s, c, d);
     return err < 0 || c->dry_run ? err : send_rules(e, lock, c, d);
 }

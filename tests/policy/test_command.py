@@ -210,6 +210,14 @@ def a_block_is_told(world):
     world.nft(blue, "add", "table", "inet", f"{TABLE}_block")
     listed = world.good("list", blue)
     expect("blue has no policies" in listed.out and "blue is blocked" in listed.err, listed)
+    expect(world.good("list", blue, "--blocked").out.startswith("blue is blocked: "), "--blocked")
+    expect(world.good("list", blue, "--blocked", "--json").json() == {"endpoint": blue, "blocked": True}, "--blocked --json")
+    for words in (["--dry-run"], ["--check"], []):
+        told = world.stile("reconcile", blue, "--json", *words).json()
+        expect(told["blocked"] is True and told["endpoint"] == blue, told)
+    expect(world.good("apply", blue, "--port", "80", "--uid", "9", "--json").json()["blocked"] is False, "apply opens it")
+    expect(world.good("list", blue, "--blocked").out == "blue isn't blocked.\n", "open")
+    expect(world.good("list", blue, "--blocked", "--json").json() == {"endpoint": blue, "blocked": False}, "open, as JSON")
     world.good("apply", blue, "--port", "80", "--uid", "9")
     world.nft(blue, "add", "table", "inet", f"{TABLE}_block")
     before = world.ruleset(blue)
@@ -270,6 +278,7 @@ def json_has_what_the_man_page_says(world):
     found = world.stile("validate", "--port", "80", "--uid", "0", "--system", "both", "--json").json()
     expect(set(found) | set(found["warnings"][0]) == keys_in_man("validate"), found)
     expect(set(world.good("version", "--json").json()) | {"problem"} == keys_in_man("version"), "version")
+    expect(set(world.good("list", blue, "--blocked", "--json").json()) == keys_in_man("list Fl -blocked"), "list --blocked")
 
 
 def output_that_cant_be_written_is_a_failure(world):
