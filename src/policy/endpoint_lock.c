@@ -52,7 +52,8 @@ static int open_in(int directory, const char *path, int *ret_fd, struct diag *d)
     return 0;
 }
 
-static int open_of_user(int *ret_fd, struct diag *d)
+/* not_system: why root can't have the system's; "" for others. */
+static int open_of_user(const char *not_system, int *ret_fd, struct diag *d)
 {
     char path[DIRECTORY_SIZE];
     const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
@@ -60,9 +61,10 @@ static int open_of_user(int *ret_fd, struct diag *d)
     if (str_is_empty(runtime) || runtime[0] != '/' ||
         str_format(path, sizeof(path), "%s/stile", runtime) < 0)
         return diag_set(d, ERR_PERM, 0,
-                        "There is no place for a lock: root needs a " SYSTEM_DIRECTORY
-                        " that can be made and written, others XDG_RUNTIME_DIR, a directory of "
-                        "their own (pam_systemd sets it)");
+                        "There is no place for a lock: root needs " SYSTEM_DIRECTORY
+                        "%s, others XDG_RUNTIME_DIR, a directory of their own (pam_systemd sets "
+                        "it)",
+                        not_system);
     CLEANUP(fd_closep) int directory = open_directory(path);
     if (directory < 0)
         return diag_set(d, err_from_errno(errno), errno, "Failed to open %s: %s", path,
@@ -75,15 +77,21 @@ static bool is_own(int directory)
 {
     struct stat st;
 
-    return directory >= 0 && fstat(directory, &st) == 0 && st.st_uid == geteuid();
+    return fstat(directory, &st) == 0 && st.st_uid == geteuid();
 }
 
 static int open_file(int *ret_fd, struct diag *d)
 {
-    CLEANUP(fd_closep) int directory = geteuid() == 0 ? open_directory(SYSTEM_DIRECTORY) : -1;
+    char why[128] = "";
 
-    return is_own(directory) ? open_in(directory, SYSTEM_DIRECTORY, ret_fd, d)
-                             : open_of_user(ret_fd, d);
+    if (geteuid() != 0)
+        return open_of_user(why, ret_fd, d);
+    CLEANUP(fd_closep) int directory = open_directory(SYSTEM_DIRECTORY);
+    if (directory >= 0 && is_own(directory))
+        return open_in(directory, SYSTEM_DIRECTORY, ret_fd, d);
+    (void)str_format(why, sizeof(why), " (here: %s)",
+                     directory < 0 ? strerror(errno) : "it belongs to another user");
+    return open_of_user(why, ret_fd, d);
 }
 
 static void tell_waiting(int fd, off_t place, const struct endpoint_waiting *waiting)

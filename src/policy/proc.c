@@ -27,6 +27,9 @@ int proc_open(int *ret_root, struct diag *d)
     struct stat st;
     int fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
+    if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
+        return diag_set(d, err_from_errno(errno), errno, "Failed to open /proc: %s",
+                        strerror(errno));
     if (fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC && fstat(fd, &st) == 0 &&
         st.st_ino == ROOT_INODE) {
         *ret_root = fd;
