@@ -108,11 +108,13 @@ class Up(_Process):
         return next((s for s in done.json().get("sessions", []) if s.get("mode") == "up"), None)
 
     def wait_up(self, seconds=PATIENCE_S):
-        """Until the session has its interface."""
+        """Until it was told that the session is up; status has its interface before."""
         def ready():
             if self.process.poll() is not None:
                 raise Failed(f"stile up has ended with status {self.process.returncode}: {self.messages()}{self.out()}")
-            status = self.status()
+            if "Up on " not in self.out() and '"up"' not in self.out():
+                return None
+            status = self.status()  # answered when all that belongs to being up is done
             return status if status and status.get("interface_name", status.get("interface")) else None
         try:
             return wait_until(ready, "stile up", seconds, 0.1)
