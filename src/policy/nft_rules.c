@@ -354,6 +354,32 @@ static void input_stray(const struct draft *d, const struct nft_ports *tcp,
     nft_chain_end(d->text);
 }
 
+/* A flow that was direct when it began, by an exception or before there were policies, never comes to prerouting_nat again: the same as
+ * output_lasting, for those outside. */
+static void input_lasting(const struct draft *d, const struct nft_ports *tcp,
+                          const struct nft_ports *udp)
+{
+    nft_chain_begin(d->text, "input_lasting", NULL);
+    nft_rule(d->text, "iif \"lo\" accept");
+    port_rule(d, "tcp", tcp, "goto closed_tcp");
+    port_rule(d, "udp", udp, "goto closed_udp");
+    ask(d, inbound_redirect);
+    nft_rule(d->text, "meta " MARKED " drop");
+    nft_chain_end(d->text);
+}
+
+/* Of TCP whoever calls: also one that was called at the same time. */
+static void go_to_input_lasting(const struct draft *d)
+{
+    unsigned redirected = nft_view_protocols(d->policies, inbound_redirect);
+
+    if ((redirected & L4_TCP) != 0)
+        nft_rule(d->text, "tcp flags syn tcp flags ! ack ct status confirmed goto input_lasting");
+    if ((redirected & L4_UDP) != 0)
+        nft_rule(d->text,
+                 "meta l4proto udp ct direction original ct status confirmed goto input_lasting");
+}
+
 /* Closed to other machines is what was sent to a proxy's port; what a policy has sent there was sent elsewhere. */
 static void input(const struct draft *d)
 {
@@ -362,6 +388,7 @@ static void input(const struct draft *d)
     nft_ports_of(&tcp, d->policies, L4_TCP);
     nft_ports_of(&udp, d->policies, L4_UDP);
     nft_chain_begin(d->text, "input", "type filter hook input priority filter");
+    go_to_input_lasting(d);
     nft_rule(d->text, "ct state established,related accept");
     nft_rule(d->text, "iif \"lo\" accept");
     nft_rule(d->text, "ct state invalid,untracked goto input_stray");
@@ -369,6 +396,8 @@ static void input(const struct draft *d)
     port_rule(d, "udp", &udp, "goto closed_udp");
     nft_chain_end(d->text);
     input_stray(d, &tcp, &udp);
+    if (has(d, inbound_redirect))
+        input_lasting(d, &tcp, &udp);
     if (nft_ports_next(&tcp, 0) != 0)
         closed_chain(d, "tcp", &tcp, "reject with tcp reset");
     if (nft_ports_next(&udp, 0) != 0)

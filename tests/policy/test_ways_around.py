@@ -2,7 +2,9 @@
 """Ways around a proxy that a program without privilege may try, and what a machine outside may. No proxy runs: whatever leaves the pod
 has found one. Each has its control, without the policy."""
 
+import contextlib
 import socket
+import time
 
 from lib.policies import BOTH, policy, text
 from lib.wire import Wire
@@ -310,6 +312,79 @@ def tell_to_call_again(pod):
     pod.check(PYTHON, "-IS", "-c", "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'again', ('127.0.0.1', 5002))")
 
 
+# An app that serves at the port 5000, breaks off each connection, and says who called.
+SERVES = """
+import select, socket, struct
+sockets = []
+for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+    sockets.append(socket.socket(type=kind))
+    sockets[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sockets[-1].bind(("0.0.0.0", 5000))
+sockets[0].listen()
+print("ready", flush=True)
+while True:
+    for s in select.select(sockets, [], [])[0]:
+        if s == sockets[1]:
+            print("udp", s.recvfrom(100)[1][1], flush=True)
+            continue
+        s, peer = s.accept()
+        print("tcp", peer[1], flush=True)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        s.close()
+"""
+
+
+def nobody_outside_goes_on_with_what_was_direct(world):
+    for mode in ("tproxy", "redirect"):
+        pod = world.pod()
+        app = pod.start(PYTHON, "-IS", "-c", SERVES, uid=APP_UID, ready="ready\n")
+        for exceptions, heard in (({"inbound_ports": [5000]}, ["tcp 6000", "udp 6000"]), ({}, []), (None, ["tcp 6000", "udp 6000"])):
+            before = len(app.lines())
+            if exceptions is None:
+                world.policy("clear", pod.path)
+            else:
+                world.policy("apply", pod.path, "--file",
+                             world.file(text(policy(inbound=8001, protocols=BOTH, UdpMode=mode, **exceptions))))
+            call_tcp((pod.ip4, 5000), ("10.9.0.1", 6000))
+            call(pod.ip4, 5000, b"hello", ("10.9.0.1", 6000))
+            if heard:
+                wait_until(lambda b=before, h=heard: len(app.lines()) >= b + len(h), "the app hears it")
+            else:
+                time.sleep(0.05)
+            assert sorted(app.lines()[before:]) == heard, (mode, exceptions, app.lines())
+        world.end_test()
+
+
+def call_tcp(target, source):
+    with socket.socket() as s, contextlib.suppress(OSError):
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.settimeout(0.3)
+        s.bind(source)
+        s.connect(target)
+        s.recv(1)
+
+
+def who_is_called_does_not_call_past_an_inbound_proxy(world):
+    """The proxy's try to call somebody lets him in, by the same ports, to the app that listens there then."""
+    pod = world.pod()
+    world.check("nft", "add table inet deaf; add chain inet deaf c { type filter hook input priority 0; }; "
+                "add rule inet deaf c tcp dport 6000 drop")
+    try:
+        for rules, heard in ((policy(inbound=8001), []), (policy(inbound=8001, inbound_ports=[5000]), ["tcp 6000"])):
+            world.policy("apply", pod.path, "--file", world.file(text(rules)))
+            world.check("nft", "add rule inet deaf c tcp dport 6000 drop")
+            assert leaves(pod, tried(5000, "'10.9.0.1', 6000"), PROXY_UID, 1) != []
+            world.check("nft", "flush chain inet deaf c")
+            app = pod.start(PYTHON, "-IS", "-c", SERVES, uid=APP_UID, ready="ready\n")
+            call_tcp((pod.ip4, 5000), ("10.9.0.1", 6000))
+            if heard:
+                wait_until(lambda a=app: len(a.lines()) > 1, "the app is called")
+            assert app.lines()[1:] == heard, (rules, app.lines())
+            app.stop()
+    finally:
+        world.check("nft", "delete table inet deaf")
+
+
 def exceptions_by_link_local_addresses_pass(world):
     pod = world.pod()
     attempts = ["to(udp(6), 'fe80::1234', 7000, 0, interface)", "to(tcp(6), 'fe80::1234', 7000, 0, interface)"]
@@ -372,5 +447,6 @@ if __name__ == "__main__":
                     a_flow_that_somebody_else_translates_is_no_less_direct,
                     nobody_answers_in_the_place_of_an_inbound_proxy, nobody_shares_the_port_of_a_redirecting_proxy_and_answers,
                     nobody_answers_in_the_place_of_an_outbound_proxy,
+                    nobody_outside_goes_on_with_what_was_direct, who_is_called_does_not_call_past_an_inbound_proxy,
                     nobody_shares_the_port_of_a_proxy_that_runs,
                     exceptions_by_link_local_addresses_pass, an_app_behind_an_inbound_proxy_hears_nothing_that_is_sent_to_all], limit_s=280)
