@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/str.h"
+#include "policy/l4_value.h"
 
 /* The root of the hierarchy, where distributions mount it: alone, or beside the first version. -1: nowhere. */
 static int open_root(void)
@@ -25,38 +26,16 @@ static int open_root(void)
     return -1;
 }
 
-/* nft has no way to quote these. */
-static bool is_writable(const char *path)
-{
-    for (; *path != '\0'; path++)
-        if ((unsigned char)*path < ' ' || *path == 0x7f || *path == '"' || *path == '\\')
-            return false;
-    return true;
-}
-
-/* Names between slashes, none of them empty, "." or "..". */
-static bool is_inside(const char *path)
-{
-    for (;;) {
-        size_t len = strcspn(path, "/");
-        if (len == 0 || (len == 1 && path[0] == '.') ||
-            (len == 2 && path[0] == '.' && path[1] == '.'))
-            return false;
-        if (path[len] == '\0')
-            return true;
-        path += len + 1;
-    }
-}
-
 static int check(int root, const char *path, struct diag *d)
 {
+    char parsed[L4_CGROUP_SIZE];
     struct stat st;
 
-    if (!is_inside(path) || !is_writable(path))
-        return diag_set(d, ERR_INVAL, 0,
-                        "The cgroup %s is no path below the root of cgroup v2: it has neither "
-                        "empty parts nor . nor .. nor quotes",
-                        path);
+    int err = l4_cgroup_parse(path, parsed, d);
+    if (err < 0)
+        return err;
+    if (!str_eq(parsed, path))
+        return diag_set(d, ERR_FORMAT, 0, "The cgroup %s begins with a slash", path);
     if (fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return diag_set(d, err_from_errno(errno), errno,
                         "There is no cgroup %s (%s): it must exist when a policy names it. When it "

@@ -15,7 +15,7 @@ void nft_ports_add(struct nft_ports *ports, uint16_t port); /* 0 does nothing */
 void nft_ports_of(struct nft_ports *ports, const struct l4_policies *l, unsigned protocols);
 /* The first one after `port`; 0: no more. */
 uint16_t nft_ports_next(const struct nft_ports *ports, uint16_t port);
-/* "15001", "{ 15001, 15006-15007 }": as nft prints a set. Nothing if there is none. */
+/* "15001", "{ 15001, 15006, 15007 }": as nft prints a set. Nothing if there is none. */
 void nft_ports_put(struct nft_text *t, const struct nft_ports *ports);
 
 #endif

@@ -177,15 +177,17 @@ def guard_by_user_of_a_rootless_container_is_by_its_own_numbers(world):
 def guard_by_control_group(world):
     pod = world.pod()
     top = os.path.join(groups.unified(), world.group)
-    os.makedirs(os.path.join(top, "proxy", "below"))
+    name = r"the\x2dproxy"  # as systemd writes the-proxy
+    os.makedirs(os.path.join(top, name, "below"))
     join = ["sh", "-c", f"echo $$ > {top}/$0/cgroup.procs; exec \"$@\""]
     proxy = pod.proxy(8000, uid=1500)
-    with open(os.path.join(top, "proxy", "cgroup.procs"), "w", encoding="ascii") as file:
+    with open(os.path.join(top, name, "cgroup.procs"), "w", encoding="ascii") as file:
         file.write(str(proxy.process.popen.pid))
-    apply(world, pod, policy(outbound=8000, protocols=BOTH, uid=None, Cgroup=f"{world.group}/proxy"))
+    apply(world, pod, policy(outbound=8000, protocols=BOTH, uid=None, Cgroup=f"{world.group}/{name}"))
+    assert world.policy("reconcile", pod.path) == "Nothing has drifted.\n"
     is_proxied(world, proxy, pod.talk, ALL, user="1500")
-    is_direct(world, proxy, pod.talk, TCPS, before=[*join, "proxy"])
-    is_direct(world, proxy, pod.talk, UDPS, before=[*join, "proxy/below"])
+    is_direct(world, proxy, pod.talk, TCPS, before=[*join, name])
+    is_direct(world, proxy, pod.talk, UDPS, before=[*join, f"{name}/below"])
 
 
 def while_policies_change_nothing_goes_past_the_proxies(world):
