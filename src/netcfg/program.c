@@ -21,7 +21,7 @@
 struct running {
     pid_t pid;
     int pidfd;
-    int output; /* our end */
+    int output, problem; /* our ends */
     uint64_t deadline_ns;
 };
 
@@ -70,22 +70,21 @@ NORETURN static void become(const struct program *p, int input, int output, int 
     _exit(127);
 }
 
-/* What kept the child from running the program: errno, or 0. */
-static int exec_problem(int fd)
+/* What kept the child, which has ended, from running the program: errno, or 0. The end of the pipe isn't waited for: another thread's
+ * child may have it open. */
+static int exec_problem(const struct running *r)
 {
     int code = 0;
-    ssize_t n;
-    do
-        n = read(fd, &code, sizeof(code));
-    while (n < 0 && errno == EINTR);
-    return n == (ssize_t)sizeof(code) ? code : 0;
+    return read(r->problem, &code, sizeof(code)) == (ssize_t)sizeof(code) ? code : 0;
 }
 
+/* How it ended; negative: nobody can say, as somebody else has waited for it, or the process ignores SIGCHLD. */
 static int reap(const struct running *r)
 {
     int status = 0;
-    while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    while (waitpid(r->pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return -1;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -105,7 +104,7 @@ static int start(const struct program *p, int lock, struct running *r)
         close(input);
         return -EMFILE;
     }
-    if (pipe2(problem, O_CLOEXEC) < 0) {
+    if (pipe2(problem, O_CLOEXEC | O_NONBLOCK) < 0) {
         close(input);
         close_both(output);
         return -EMFILE;
@@ -117,14 +116,13 @@ static int start(const struct program *p, int lock, struct running *r)
     close(input);
     close(output[1]);
     close(problem[1]);
-    if (code == 0 && (code = exec_problem(problem[0])) != 0)
-        (void)reap(r);
-    close(problem[0]);
     if (code != 0) {
+        close(problem[0]);
         close(output[0]);
         return -code;
     }
     r->output = output[0];
+    r->problem = problem[0];
     return 0;
 }
 
@@ -188,16 +186,26 @@ static int run(const struct program *p, int lock, struct buf *out, int *ret_exit
     if (code < 0)
         return failed(d, p, -code);
     r.pidfd = (int)syscall(SYS_pidfd_open, r.pid, 0U);
-    bool ended = r.pidfd >= 0 && wait_end(&r, out);
+    bool ended = r.pidfd >= 0 ? wait_end(&r, out) : errno == ESRCH;
     if (!ended)
         (void)kill(-r.pid, SIGKILL);
     int status = reap(&r);
+    code = exec_problem(&r);
+    close(r.problem);
     close(r.output);
     if (r.pidfd >= 0)
         close(r.pidfd);
     if (!ended)
         return diag_set(d, ERR_TIMEOUT, 0, "%s did not end within %llu s and was killed", p->path,
                         (unsigned long long)(p->timeout_ms / 1000));
+    if (code > 0)
+        return failed(d, p, code);
+    if (status < 0)
+        return diag_set(
+            d, ERR_IO, ECHILD,
+            "How %s ended can't be learned: this process ignores the end of its children "
+            "(SIGCHLD), or has waited for one that isn't its own",
+            p->path);
     *ret_exit = status;
     return 0;
 }

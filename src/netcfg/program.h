@@ -3,7 +3,8 @@
  *
  * It is killed, with its process group, when it hasn't ended in time; blocks as long. When we are killed meanwhile it goes on,
  * as half of its work would be worse (but no longer than its time); the next run waits for it, by a lock that it has inherited.
- * Nobody else may wait for just any child of this process.
+ * Nobody else may wait for just any child of this process, and SIGCHLD may not be ignored: ERR_IO then, as nobody knows how it ended.
+ * What other threads fork meanwhile does no harm.
  */
 #ifndef STILE_NETCFG_PROGRAM_H
 #define STILE_NETCFG_PROGRAM_H

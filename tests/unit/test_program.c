@@ -2,7 +2,9 @@
 #include "testing.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -148,6 +150,57 @@ static void one_that_is_not_there_is_said(void **state)
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
+static void an_end_that_cannot_be_learned_is_no_success(void **state)
+{
+    (void)state;
+    struct buf out;
+    struct diag d = {0};
+    int code = -1;
+    (void)signal(SIGCHLD, SIG_IGN);
+    assert_int_equal(run("exit 0", "", 5000, NULL, &out, &code, &d), ERR_IO);
+    (void)signal(SIGCHLD, SIG_DFL);
+    assert_non_null(strstr(d.text, "SIGCHLD"));
+    assert_int_equal(code, -1);
+    buf_release(&out);
+}
+
+/* Children with copies of whatever is open, as another thread may begin them at any moment. They end after some seconds. */
+static void *fork_on(void *done)
+{
+    for (int i = 0; i < 100 && !atomic_load((atomic_bool *)done); i++) {
+        if (fork() == 0) {
+            (void)sleep(3);
+            _exit(0);
+        }
+        (void)usleep(500);
+    }
+    return NULL;
+}
+
+static void what_another_thread_forks_is_not_waited_for(void **state)
+{
+    (void)state;
+    atomic_bool done = false;
+    pthread_t thread;
+    struct buf out;
+    int code = -1;
+    assert_int_equal(pthread_create(&thread, NULL, fork_on, &done), 0);
+    uint64_t before = clock_mono_ns();
+    int r = 0;
+    for (int i = 0; i < 10 && r == 0; i++) {
+        r = run("echo a", "", 5000, NULL, &out, &code, NULL);
+        buf_release(&out);
+    }
+    uint64_t took = clock_mono_ns() - before;
+    atomic_store(&done, true);
+    (void)pthread_join(thread, NULL);
+    while (wait(NULL) > 0)
+        ;
+    assert_int_equal(r, 0);
+    assert_int_equal(code, 0);
+    assert_true(took < 3 * NS_PER_S);
+}
+
 static void a_run_that_was_left_behind_is_waited_for(void **state)
 {
     (void)state;
@@ -187,6 +240,8 @@ int main(void)
         cmocka_unit_test(much_output_is_cut_not_waited_for),
         cmocka_unit_test(a_child_that_stays_is_not_waited_for),
         cmocka_unit_test(one_that_is_not_there_is_said),
+        cmocka_unit_test(an_end_that_cannot_be_learned_is_no_success),
+        cmocka_unit_test(what_another_thread_forks_is_not_waited_for),
         cmocka_unit_test(a_run_that_was_left_behind_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
