@@ -171,9 +171,11 @@ static bool same_time(struct timespec a, struct timespec b)
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+/* A child that was forked while another thread had the lock will never get it: nobody waits for it, and nft is asked anew instead. */
 static bool is_known(const struct identity *i)
 {
-    (void)pthread_mutex_lock(&known_lock);
+    if (pthread_mutex_trylock(&known_lock) != 0)
+        return false;
     bool same = i->inode != 0 && i->inode == known.inode && i->device == known.device &&
                 i->size == known.size && same_time(i->modified, known.modified) &&
                 same_time(i->changed, known.changed);
@@ -183,7 +185,8 @@ static bool is_known(const struct identity *i)
 
 static void remember(const struct identity *i)
 {
-    (void)pthread_mutex_lock(&known_lock);
+    if (pthread_mutex_trylock(&known_lock) != 0)
+        return;
     known = *i;
     (void)pthread_mutex_unlock(&known_lock);
 }

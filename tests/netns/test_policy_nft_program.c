@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -495,6 +496,41 @@ static void nft_is_asked_its_version_until_it_is_another(void **state UNUSED)
     assert_int_equal(nft_check(&d), 0);
 }
 
+static atomic_bool asking;
+
+static void *ask_on(void *arg UNUSED)
+{
+    while (atomic_load(&asking))
+        (void)nft_check(NULL);
+    return NULL;
+}
+
+/* As the library's, so whatever it knows of nft: a program with threads may be forked in the middle of looking. */
+static void a_child_forked_at_any_moment_can_ask(void **state UNUSED)
+{
+    pthread_t threads[2];
+    int failed = 0;
+
+    assert_int_equal(nft_check(&d), 0);
+    atomic_store(&asking, true);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_on, NULL), 0);
+    for (int i = 0; i < 500 && failed == 0; i++) {
+        int status = -1;
+        pid_t pid = fork();
+        if (pid == 0) {
+            (void)alarm(20);
+            _exit(nft_check(NULL) < 0);
+        }
+        (void)waitpid(pid, &status, 0);
+        failed = status;
+    }
+    atomic_store(&asking, false);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        (void)pthread_join(threads[i], NULL);
+    assert_int_equal(failed, 0);
+}
+
 static void each_failure_has_its_words(void **state UNUSED)
 {
     static const struct {
@@ -633,6 +669,7 @@ int main(int argc UNUSED, char **argv, char **environment)
         cmocka_unit_test(nft_must_be_there_and_new_enough),
         cmocka_unit_test(nft_is_not_started_to_say_that_there_is_no_table),
         cmocka_unit_test(nft_is_asked_its_version_until_it_is_another),
+        cmocka_unit_test(a_child_forked_at_any_moment_can_ask),
         cmocka_unit_test(each_failure_has_its_words),
         cmocka_unit_test(what_keeps_its_output_open_is_not_waited_for),
         cmocka_unit_test(a_lock_excludes_writers_of_the_same_endpoint_alone),
