@@ -335,7 +335,12 @@ static int lock_for(const struct endpoint *e, const struct endpoint_change *c, i
                       : endpoint_lock(e->netns_fd, ENDPOINT_TIMEOUT_MS, &c->waiting, ret_lock, d);
 }
 
-static int change(const struct endpoint *e, want_fn *want, const struct l4_policies *given,
+struct want {
+    want_fn *fn;
+    bool remembered; /* it builds on what is there alone, of which a block is a part */
+};
+
+static int change(const struct endpoint *e, struct want want, const struct l4_policies *given,
                   struct endpoint_change *c, struct diag *d)
 {
     CLEANUP(endpoint_unlock) int lock = -1;
@@ -350,12 +355,12 @@ static int change(const struct endpoint *e, want_fn *want, const struct l4_polic
         err = endpoint_state_read_block(&s, e->netns_fd, d);
     if (err == 0)
         err = endpoint_state_read_policies(&s, e->netns_fd, d);
-    if (err == 0 && s.blocked && want == want_remembered)
+    if (err == 0 && s.blocked && want.remembered)
         return keep_block(e, lock, &s, c, d);
-    if (err == 0 && !s.present && want == want_remembered)
+    if (err == 0 && !s.present && want.remembered)
         return tell_nothing_remembered(e, d);
     if (err == 0)
-        err = want(&s, given, &wanted, d);
+        err = want.fn(&s, given, &wanted, d);
     if (err == 0)
         err = check(&wanted, d);
     return err < 0 ? err : settle(e, lock, &s, &wanted, c, d);
@@ -364,30 +369,33 @@ static int change(const struct endpoint *e, want_fn *want, const struct l4_polic
 int endpoint_add(struct endpoint *e, const struct l4_policies *more, struct endpoint_change *c,
                  struct diag *d)
 {
-    return change(e, want_more, more, c, d);
+    return change(e, (struct want){.fn = want_more}, more, c, d);
 }
 
 int endpoint_remove(struct endpoint *e, const struct l4_policies *those, struct endpoint_change *c,
                     struct diag *d)
 {
-    return change(e, want_fewer, those, c, d);
+    return change(e, (struct want){.fn = want_fewer}, those, c, d);
 }
 
 int endpoint_apply(struct endpoint *e, const struct l4_policies *wanted, struct endpoint_change *c,
                    struct diag *d)
 {
-    return change(e, want_given, wanted, c, d);
+    return change(e, (struct want){.fn = want_given}, wanted, c, d);
 }
 
 int endpoint_reconcile(struct endpoint *e, const struct l4_policies *wanted,
                        struct endpoint_change *c, struct diag *d)
 {
-    return change(e, wanted != NULL ? want_given : want_remembered, wanted, c, d);
+    const struct want want = {.fn = wanted != NULL ? want_given : want_remembered,
+                              .remembered = wanted == NULL};
+
+    return change(e, want, wanted, c, d);
 }
 
 int endpoint_clear(struct endpoint *e, struct endpoint_change *c, struct diag *d)
 {
-    return change(e, want_none, NULL, c, d);
+    return change(e, (struct want){.fn = want_none}, NULL, c, d);
 }
 
 int endpoint_list(struct endpoint *e, struct l4_policies *ret, struct diag *d)
