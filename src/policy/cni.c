@@ -3,9 +3,9 @@
 #include <string.h>
 #include <uv.h>
 
-#include "base/mem.h"
 #include "base/str.h"
 #include "policy/endpoint.h"
+#include "policy/json_text.h"
 #include "policy/shown.h"
 
 #define LOOPBACK_MS      2000
@@ -23,9 +23,9 @@ static int fail(struct cni_request *r, enum cni_code code, const char *msg, int 
 /* Takes the value. */
 static int put_json(struct buf *out, json_t *value)
 {
-    CLEANUP(mem_freep) char *text = value != NULL ? json_dumps(value, JSON_INDENT(2)) : NULL;
+    int err = value != NULL ? json_text_write(value, JSON_INDENT(2), out) : ERR_NOMEM;
     json_decref(value);
-    return text != NULL ? buf_printf(out, "%s\n", text) : ERR_NOMEM;
+    return err < 0 ? err : buf_put_u8(out, '\n');
 }
 
 /* What is told may have bytes of the environment in it. */

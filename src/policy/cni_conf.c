@@ -212,9 +212,12 @@ static int check_members(struct cni_request *r, struct diag *d)
     {
         if (is_known_member(key))
             continue;
-        CLEANUP(mem_freep) char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        CLEANUP(buf_release) struct buf text;
+        buf_init(&text, SIZE_MAX);
+        int err = json_text_write(value, JSON_COMPACT | JSON_ENCODE_ANY, &text);
+        const char *shown = err == 0 ? buf_cstr(&text) : NULL;
         (void)diag_set(d, ERR_FORMAT, 0, "Unknown member \"%.100s\": %.200s", key,
-                       text != NULL ? text : "");
+                       shown != NULL ? shown : "");
         return fail(r, CNI_CODE_FIELD, "Unsupported field in the network configuration",
                     ERR_FORMAT);
     }

@@ -390,3 +390,13 @@ int json_text_read(struct slice text, unsigned flags, json_t **ret, struct diag 
         *ret = value;
     return r;
 }
+
+static int put_bytes(const char *bytes, size_t len, void *out)
+{
+    return buf_put(out, slice_of(bytes, len));
+}
+
+int json_text_write(const json_t *value, size_t flags, struct buf *out)
+{
+    return json_dump_callback(value, put_bytes, out, flags) < 0 ? ERR_NOMEM : 0;
+}

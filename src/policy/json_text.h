@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
 
@@ -21,5 +22,8 @@ enum json_text_flags {
 /* The whole text is one value, of any kind. ret is the caller's (json_decref). ERR_FORMAT with line and column (in bytes, from 1),
  * ERR_NOMEM. */
 int json_text_read(struct slice text, unsigned flags, json_t **ret, struct diag *d);
+
+/* Appends the value's text, with json_dumps's flags. Not by json_dumps itself: what that gives is jansson's allocator's. ERR_NOMEM. */
+int json_text_write(const json_t *value, size_t flags, struct buf *out);
 
 #endif
