@@ -18,7 +18,7 @@ static int wait_for(HANDLE mutex, unsigned timeout_ms, const struct guid *id, st
     if (result == WAIT_OBJECT_0 || result == WAIT_ABANDONED)
         return 0;
     if (result == WAIT_TIMEOUT)
-        return diag_set(d, ERR_TIMEOUT, 0, "Another program has been changing endpoint %s for %u s",
+        return diag_set(d, ERR_BUSY, 0, "Another program has been changing endpoint %s for %u s",
                         id->text, timeout_ms / 1000);
     DWORD code = GetLastError();
     return diag_set(d, err_from_win32(code), (long)code,
