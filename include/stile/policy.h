@@ -7,13 +7,16 @@
  * Ownership. What a function made is freed by the function named beside it, and by no other: not by free(3). Nothing that is
  * passed in is kept: texts and lists may go as soon as the call has returned. Functions that free take NULL.
  *
- * Threads. There is no state but in the objects. Different threads may use different objects at once, one object one thread at a
+ * Threads. There is no state but in the objects (and the memory which nft is new enough, which no
+ * thread and no forked child waits for). Different threads may use different objects at once, one object one thread at a
  * time; a list that nobody changes may be read by several. The calling thread's namespaces, directory, signal handlers and
  * environment stay as they are.
  *
- * Blocking. Functions named stile_endpoint_… ask the system and block until it has answered: opening, listing and changing at
- * most some 30 seconds each (and as long as another program is changing the same endpoint), stile_endpoint_find at most
- * 10. All others only compute; but a user's or group's name ("uid", "gid") is looked up in the host's user database.
+ * Blocking. Functions named stile_endpoint_… ask the system and block until it has answered. On Linux
+ * that is nft, commonly for milliseconds; one that hangs is killed after 30 seconds, and given up
+ * after 35. Opening and listing run it once, a change up to three times, after waiting at most 30
+ * seconds for another program that is changing the same endpoint. stile_endpoint_find takes at most 10
+ * seconds, with podman 20. All others only compute; but a user's or group's name ("uid", "gid") is looked up in the host's user database.
  *
  * Versions. Within one soname functions and codes are only added, and structures keep their size:
  * what is `reserved` in them, which the library sets to 0, may come to mean something.

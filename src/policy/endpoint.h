@@ -2,8 +2,9 @@
  * (linux: a network namespace and nftables; windows: an HNS endpoint), chosen by the build.
  *
  * The policies are kept by the kernel (on Windows by HNS), never in a file of ours. Every change is all or nothing. Calls block for
- * as long as the system takes (Linux: `nft` runs, at most ENDPOINT_TIMEOUT_MS; another writer of the same endpoint is waited
- * for). One thread at a time per endpoint; different endpoints in different threads don't disturb each other, nor the
+ * as long as the system takes (Linux: `nft` is run once to open and to list, up to three times to change, each time for
+ * NFT_PROCESS_TIMEOUT_S and a little at most; another writer of the same endpoint is waited for before, at most
+ * ENDPOINT_TIMEOUT_MS). One thread at a time per endpoint; different endpoints in different threads don't disturb each other, nor the
  * caller's own namespaces.
  */
 #ifndef STILE_POLICY_ENDPOINT_H

@@ -97,6 +97,19 @@ static void policies_are_added_listed_removed_and_cleared(void **state UNUSED)
     stile_policies_free(q);
 }
 
+static void asking_a_runtime_leaves_no_descriptor_but_libuvs_two(void **state UNUSED)
+{
+    struct stile_endpoint_names names;
+    size_t fds = open_fds(), after_first = 0;
+
+    for (int i = 0; i < 3; i++) {
+        assert_true(stile_endpoint_find("/run/no.sock", "abc", &names, NULL) < 0);
+        after_first = i == 0 ? open_fds() : after_first;
+        assert_int_equal(open_fds(), after_first);
+    }
+    assert_true(after_first <= fds + 2);
+}
+
 static void what_drifted_is_told_and_repaired(void **state UNUSED)
 {
     struct stile_policies *p = list_of("8000");
@@ -479,6 +492,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(policies_are_added_listed_removed_and_cleared),
+        cmocka_unit_test(asking_a_runtime_leaves_no_descriptor_but_libuvs_two),
         cmocka_unit_test(what_drifted_is_told_and_repaired),
         cmocka_unit_test(a_blocked_network_opens_again_when_it_is_cleared),
         cmocka_unit_test(a_blocked_network_takes_a_whole_set_and_no_single_policies),
