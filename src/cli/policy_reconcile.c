@@ -36,6 +36,8 @@ static void tell(FILE *out, const struct endpoint_change *c, size_t given UNUSED
         fputs("This had drifted, and is repaired:\n", out);
 }
 
+enum { STATUS_DRIFTED = 3 /* of --check */ };
+
 static const struct policy_change change = {.make = make, .tell = tell};
 
 static int show_drift(const struct cli *cli, const char *endpoint, struct endpoint_change *c)
@@ -62,7 +64,7 @@ static int check(const struct cli *cli, struct endpoint *e, const struct l4_poli
     int status =
         make(e, wanted, &c, &d) < 0 ? cli_fail(cli, &d) : show_drift(cli, endpoint_name(e), &c);
     if (status == CLI_OK && c.drifted)
-        status = CLI_FAILED;
+        status = STATUS_DRIFTED;
     endpoint_change_release(&c);
     return status;
 }
@@ -90,7 +92,7 @@ static const struct option options[] = {
     POLICY_FILE_OPTION,
     {.name = "check",
      .kind = OPTION_FLAG,
-     .help = "Change nothing; say what has drifted, and exit with 1 if anything has"},
+     .help = "Change nothing; say what has drifted, and exit with 3 if anything has"},
     POLICY_DRY_RUN_OPTION,
     POLICY_HOST_OPTION,
     {.name = NULL},
