@@ -217,18 +217,18 @@ static int send_rules(const struct endpoint *e, int lock, const struct endpoint_
     return buf_len(&c->sent) > 0 ? nft_run(e->netns_fd, lock, buf_slice(&c->sent), d) : 0;
 }
 
-/* Routes were needed before and are now, or were not and aren't: what had to be done to them was drift. */
-static void judge_routes(const struct endpoint_state *s, bool wanted,
-                         const struct udp_routes *routes, struct endpoint_change *c)
+/* Routes were needed before and are now, or were not and aren't: what has to be done to them is drift. */
+static unsigned routes_flags(const struct endpoint_state *s, bool wanted,
+                             const struct endpoint_change *c)
 {
-    if (routes->changed && nft_rules_want_udp_routes(&s->policies) == wanted)
-        c->drifted = true;
+    return (c->dry_run ? UDP_ROUTES_DRY_RUN : 0u) |
+           (nft_rules_want_udp_routes(&s->policies) == wanted ? UDP_ROUTES_DRIFT : 0u);
 }
 
-static int do_with_routes(const struct endpoint *e, int lock, struct rtnl *rtnl,
+static int do_with_routes(const struct endpoint *e, int lock, struct rtnl *rtnl, unsigned flags,
                           struct endpoint_change *c, struct udp_routes *routes, struct diag *d)
 {
-    int err = udp_routes_set(rtnl, true, false, &c->notes, routes, d);
+    int err = udp_routes_set(rtnl, true, flags, &c->notes, routes, d);
     if (err < 0)
         return err;
     err = send_rules(e, lock, c, d);
@@ -237,13 +237,13 @@ static int do_with_routes(const struct endpoint *e, int lock, struct rtnl *rtnl,
     return err;
 }
 
-static int do_without_routes(const struct endpoint *e, int lock, struct rtnl *rtnl,
+static int do_without_routes(const struct endpoint *e, int lock, struct rtnl *rtnl, unsigned flags,
                              struct endpoint_change *c, struct udp_routes *routes, struct diag *d)
 {
     int err = send_rules(e, lock, c, d);
     if (err < 0)
         return err;
-    err = udp_routes_set(rtnl, false, false, &c->notes, routes, d);
+    err = udp_routes_set(rtnl, false, flags, &c->notes, routes, d);
     return err < 0 && d != NULL
                ? diag_prefix(d, "The policies were changed, but the route for UDP, which is not "
                                 "used any more, is left: ")
@@ -270,6 +270,7 @@ static int settle(const struct endpoint *e, int lock, const struct endpoint_stat
     struct udp_routes routes = {0};
     CLEANUP(close_rtnl) struct rtnl *rtnl = NULL;
     bool udp = nft_rules_want_udp_routes(wanted);
+    unsigned flags = routes_flags(s, udp, c);
 
     int err = endpoint_state_plan(s, wanted, c, d);
     if (err == 0)
@@ -279,13 +280,13 @@ static int settle(const struct endpoint *e, int lock, const struct endpoint_stat
     if (err < 0)
         return err;
     if (c->dry_run)
-        err = udp_routes_set(rtnl, udp, true, &c->notes, &routes, d);
+        err = udp_routes_set(rtnl, udp, flags, &c->notes, &routes, d);
     else if (udp)
-        err = do_with_routes(e, lock, rtnl, c, &routes, d);
+        err = do_with_routes(e, lock, rtnl, flags, c, &routes, d);
     else
-        err = do_without_routes(e, lock, rtnl, c, &routes, d);
-    if (err == 0)
-        judge_routes(s, udp, &routes, c);
+        err = do_without_routes(e, lock, rtnl, flags, c, &routes, d);
+    if (err == 0 && routes.changed && (flags & UDP_ROUTES_DRIFT) != 0)
+        c->drifted = true;
     return err;
 }
 
@@ -306,7 +307,8 @@ static int take_routes(const struct endpoint *e, bool dry_run, struct udp_routes
 
     buf_init(&notes, BLOCK_MAX);
     int err = open_rtnl(e, &rtnl, d);
-    return err < 0 ? err : udp_routes_set(rtnl, false, dry_run, &notes, ret, d);
+    return err < 0 ? err
+                   : udp_routes_set(rtnl, false, dry_run ? UDP_ROUTES_DRY_RUN : 0, &notes, ret, d);
 }
 
 /* Their table goes with all that it remembers; of policies for UDP the routes are left then. */

@@ -113,7 +113,8 @@ int endpoint_state_plan(const struct endpoint_state *s, const struct l4_policies
     if (err < 0)
         return err;
     c->drifted = drifted;
-    if (s->blocked && (err = note(c, "lifts the block", d)) < 0)
+    if (s->blocked &&
+        (err = note(c, c->dry_run ? "would lift the block" : "lifts the block", d)) < 0)
         return err;
     if (wanted->count == 0)
         return s->present || s->blocked ? nft_rules_remove(&c->sent, d) : 0;

@@ -11,7 +11,7 @@ static const uint8_t versions[] = {4, 6};
 
 struct work {
     struct rtnl *rtnl;
-    bool dry_run;
+    bool dry_run, drift;
     struct buf *notes;
     struct udp_routes done;
     struct diag *d;
@@ -43,10 +43,18 @@ static int unless_gone(int err)
     return err == ERR_NOTFOUND ? 0 : err;
 }
 
-static int note(struct work *w, const char *verb, const char *what, uint8_t version)
+/* What is done; or, of what should have been so, how it is. */
+static int note(struct work *w, bool adds, const char *what, uint8_t version)
 {
+    int err;
+
     w->done.changed = true;
-    int err = buf_printf(w->notes, "%s the %s for UDP, IPv%u\n", verb, what, version);
+    if (w->drift)
+        err = buf_printf(w->notes, "the %s for UDP, IPv%u, %s %s\n", what, version,
+                         w->dry_run ? "is" : "was", adds ? "missing" : "left over");
+    else
+        err = buf_printf(w->notes, "%s%s%s the %s for UDP, IPv%u\n", w->dry_run ? "would " : "",
+                         adds ? "add" : "remove", w->dry_run ? "" : "s", what, version);
     return err < 0 ? diag_set(w->d, err, 0, "Out of memory") : 0;
 }
 
@@ -82,7 +90,7 @@ static int set_route(struct work *w, size_t i, bool wanted)
     int err = look_for_route(w, versions[i], &there);
     if (err < 0 || there == wanted)
         return err;
-    err = note(w, wanted ? "adds" : "removes", "route", versions[i]);
+    err = note(w, wanted, "route", versions[i]);
     if (err < 0 || w->dry_run)
         return err;
     if (!wanted)
@@ -126,7 +134,7 @@ static int remove_strays(struct work *w, uint8_t version, struct found *f)
         int err = rtnl_each_rule(w->rtnl, version, sort_rule, f, w->d);
         if (err < 0 || f->strays == 0)
             return err;
-        err = note(w, "removes", "changed rule", version);
+        err = note(w, false, "changed rule", version);
         if (err < 0 || w->dry_run)
             return err;
         err = unless_gone(rtnl_delete_rule(w->rtnl, &f->stray, w->d));
@@ -146,7 +154,7 @@ static int set_rule(struct work *w, size_t i, bool wanted)
     int err = remove_strays(w, versions[i], &f);
     if (err < 0 || f.there == wanted)
         return err;
-    err = note(w, wanted ? "adds" : "removes", "rule", versions[i]);
+    err = note(w, wanted, "rule", versions[i]);
     if (err < 0 || w->dry_run)
         return err;
     if (!wanted)
@@ -187,10 +195,14 @@ void udp_routes_undo(struct rtnl *rtnl, const struct udp_routes *added)
     }
 }
 
-int udp_routes_set(struct rtnl *rtnl, bool wanted, bool dry_run, struct buf *notes,
+int udp_routes_set(struct rtnl *rtnl, bool wanted, unsigned flags, struct buf *notes,
                    struct udp_routes *ret, struct diag *d)
 {
-    struct work w = {.rtnl = rtnl, .dry_run = dry_run, .notes = notes, .d = d};
+    struct work w = {.rtnl = rtnl,
+                     .dry_run = (flags & UDP_ROUTES_DRY_RUN) != 0,
+                     .drift = (flags & UDP_ROUTES_DRIFT) != 0,
+                     .notes = notes,
+                     .d = d};
     struct rtnl_link lo;
 
     int err = rtnl_link_by_index(rtnl, LOOPBACK, &lo, d);

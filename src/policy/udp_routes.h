@@ -17,10 +17,15 @@ struct udp_routes {
     bool route[2], rule[2]; /* IPv4, IPv6: this was (would be) added */
 };
 
-/* rtnl: of the namespace (namespace_socket, rtnl_open_on). wanted: they are there afterwards; else they are not. dry_run: only
- * looks. notes gets a line for each thing done (or to be done). When it fails, what it had added is removed again. ERR_UNREACHABLE:
- * lo is down. ERR_EXISTS: somebody else's route has the place. ERR_PERM. */
-int udp_routes_set(struct rtnl *rtnl, bool wanted, bool dry_run, struct buf *notes,
+enum udp_routes_flags {
+    UDP_ROUTES_DRY_RUN = 1, /* only looks */
+    UDP_ROUTES_DRIFT =
+        2, /* it should have been so already: notes tell how it is, not what is done */
+};
+
+/* rtnl: of the namespace (namespace_socket, rtnl_open_on). wanted: they are there afterwards; else they are not. notes
+ * gets a line for each thing done (or to be done). When it fails, what it had added is removed again. ERR_UNREACHABLE: lo is down. ERR_EXISTS: somebody else's route has the place. ERR_PERM. */
+int udp_routes_set(struct rtnl *rtnl, bool wanted, unsigned flags, struct buf *notes,
                    struct udp_routes *ret, struct diag *d);
 /* Removes what was added. */
 void udp_routes_undo(struct rtnl *rtnl, const struct udp_routes *added);

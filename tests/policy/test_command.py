@@ -471,6 +471,28 @@ def reconcile_repairs_and_says_what(world):
     expect(world.good("reconcile", blue, "--json").json()["drifted"] is False, "a second time")
 
 
+def drift_and_what_would_be_done_are_no_deeds(world):
+    blue = world.namespace("blue")
+    udp = ["apply", blue, "--port", "80", "--protocol", "udp", "--uid", "9"]
+    dry = world.good(*udp, "--dry-run")
+    expect("would add the route for UDP, IPv4\n" in dry.err and "would add the rule for UDP, IPv6\n" in dry.err, dry)
+    done = world.good(*udp)
+    expect("\nadds the route for UDP, IPv4\n" in done.out, done)
+    for words, verb in ((["--check"], "is"), ([], "was")):
+        world.run(["ip", "-n", blue, "rule", "del", "priority", "5711"])
+        told = world.stile("reconcile", blue, *words)
+        expect(told.status == (3 if words else 0) and f":\nthe rule for UDP, IPv4, {verb} missing\n" in told.out, told)
+        expect("adds" not in told.out, told)
+    dry = world.good("apply", blue, "--port", "80", "--uid", "9", "--dry-run")
+    expect("would remove the rule for UDP, IPv4\n" in dry.err, dry)
+    world.good("apply", blue, "--port", "80", "--uid", "9")
+    world.run(["ip", "-n", blue, "route", "add", "local", "default", "dev", "lo", "table", "57110", "protocol", "115"])
+    told = world.stile("reconcile", blue, "--check")
+    expect(told.status == 3 and told.out == "This has drifted:\nthe route for UDP, IPv4, is left over\n", told)
+    world.nft(blue, "add", "table", "inet", f"{TABLE}_block")
+    expect("would lift the block\n" in world.good("apply", blue, "--port", "80", "--uid", "9", "--dry-run").err, "the block")
+
+
 def reconcile_with_a_file_restores_what_was_deleted(world):
     blue = world.namespace("blue")
     path = write("one.json", [policy(1)])
@@ -788,7 +810,7 @@ if __name__ == "__main__":
         what_dry_run_prints_is_the_change, remove_takes_one_by_what_it_has,
         apply_says_what_it_repairs, clear_tells_of_no_drift_that_ends_with_it, nft_is_asked_no_more_often_than_need_be,
         clear_leaves_nothing, reconcile_repairs_and_says_what,
-        reconcile_with_a_file_restores_what_was_deleted, reconcile_without_anything_to_compare_with_fails, the_seeds_example_is_refused_for_its_ports,
+        drift_and_what_would_be_done_are_no_deeds, reconcile_with_a_file_restores_what_was_deleted, reconcile_without_anything_to_compare_with_fails, the_seeds_example_is_refused_for_its_ports,
         validate_says_everything_with_numbers, what_cant_be_read_is_told_all_at_once, a_policy_that_is_given_twice_counts_once,
         loop_guards_beside_an_empty_file_make_no_policy, what_makes_no_sense_is_told_with_its_place,
         add_warns_of_what_stands_behind_others_that_are_there, apply_numbers_what_it_warns_of_as_list_does, root_as_loop_guard_is_warned_of, what_this_system_cant_do_changes_nothing,
