@@ -56,6 +56,14 @@ static void show_dry(const struct policy_change *change, size_t given,
         putchar('\n');
 }
 
+/* Whoever hears of a failure must not think that nothing was changed. */
+static int check_report(const struct cli *cli, int status)
+{
+    if (status == CLI_OK && !ferror(stdout) && fflush(stdout) == 0)
+        return CLI_OK;
+    return cli_fail_text(cli, "The change was made, but the report of it can't be written");
+}
+
 int policy_change_show(const struct cli *cli, const struct policy_change *change,
                        const char *endpoint, size_t given, struct endpoint_change *c)
 {
@@ -73,7 +81,7 @@ int policy_change_show(const struct cli *cli, const struct policy_change *change
         fputs(notes, stdout);
     }
     mem_free(notes);
-    return status;
+    return c->dry_run ? status : check_report(cli, status);
 }
 
 static void tell_waiting(void *arg, const char *text)

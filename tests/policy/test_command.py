@@ -290,6 +290,16 @@ def output_that_cant_be_written_is_a_failure(world):
         expect(done.returncode == 1 and "Failed to write the output" in done.stderr, (words, done))
 
 
+def a_change_whose_report_cant_be_written_is_told_as_made(world):
+    blue = world.namespace("blue")
+    for n, words in enumerate((["add", blue], ["add", blue, "--json"], ["apply", blue, "--json"])):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([STILE, "policy", *words, "--port", str(80 + n), "--uid", "9", "--remoteports", str(80 + n)], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, check=False)
+        expect(done.returncode == 1 and done.stderr.endswith("The change was made, but the report of it can't be written\n"), done)
+        expect(str(80 + n) in [p["Settings"]["OutboundProxyPort"] for p in world.policies(blue)], words)
+
+
 def port_alone_sets_both_directions(world):
     blue = world.namespace("blue")
     world.good("add", blue, "--port", "8000", "--uid", "1337")
@@ -805,7 +815,8 @@ if __name__ == "__main__":
         names_that_are_none_are_refused, endpoints_that_are_not_there_are_named, the_hosts_own_network_is_refused_without_host,
         a_process_is_an_endpoint_until_it_ends, lookup_says_where_it_looked, watch_says_once_what_it_waits_for, every_option_becomes_what_it_says,
         list_tells_people_everything, a_cgroup_must_be_there, a_block_is_told, several_writers_lose_nothing, who_is_waited_for_is_said,
-        json_has_what_the_man_page_says, output_that_cant_be_written_is_a_failure, port_alone_sets_both_directions, add_says_what_is_new_and_what_was_there,
+        json_has_what_the_man_page_says, output_that_cant_be_written_is_a_failure,
+        a_change_whose_report_cant_be_written_is_told_as_made, port_alone_sets_both_directions, add_says_what_is_new_and_what_was_there,
         what_list_prints_apply_reads, apply_touches_nothing_that_is_right, dry_run_prints_what_would_be_sent_and_sends_nothing,
         what_dry_run_prints_is_the_change, remove_takes_one_by_what_it_has,
         apply_says_what_it_repairs, clear_tells_of_no_drift_that_ends_with_it, nft_is_asked_no_more_often_than_need_be,
