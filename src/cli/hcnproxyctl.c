@@ -24,14 +24,6 @@ static int run_add(struct cli *cli)
     return policy_change_given(cli, &change);
 }
 
-static int run_version(struct cli *cli)
-{
-    if (cli->json)
-        return output_json(cli, json_pack("{s:s}", "version", STILE_VERSION));
-    printf("hcnproxyctl %s (stile)\n", STILE_VERSION);
-    return CLI_OK;
-}
-
 /* A command of hcnproxyctl's is one of ours under another name. */
 struct row {
     const char *name;
@@ -42,7 +34,7 @@ struct row {
 static const struct row rows[] = {
     {"add", &command_policy_add, run_add},    {"clear", &command_policy_clear, NULL},
     {"list", &command_policy_list, NULL},     {"lookup", &command_policy_lookup, NULL},
-    {"remove", &command_policy_remove, NULL}, {"version", &command_policy_version, run_version},
+    {"remove", &command_policy_remove, NULL}, {"version", &command_policy_version, NULL},
 };
 
 static const struct row *find_row(const char *name)

@@ -18,7 +18,10 @@ static int run_version(struct cli *cli)
                                        found ? system : NULL, "problem", found ? NULL : d.text));
         return found ? status : CLI_FAILED;
     }
-    printf("stile-policy %s\n", STILE_VERSION);
+    if (cli->command->program != NULL) /* under another name */
+        printf("%s %s (stile)\n", cli->command->program, STILE_VERSION);
+    else
+        printf("stile-policy %s\n", STILE_VERSION);
     if (!found)
         return cli_fail(cli, &d);
     puts(system);
