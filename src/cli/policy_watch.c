@@ -255,6 +255,9 @@ static int run_policy_watch(struct cli *cli)
         watch_rules_free(rules);
         return cli_fail(cli, &d);
     }
+    if (geteuid() != 0)
+        log_warn("Not running as root: without root, or its capabilities, no container can be "
+                 "given policies");
     (void)setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 0);
     return serve(&s, rules);
 }

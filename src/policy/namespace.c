@@ -289,8 +289,8 @@ static int refuse_host(int netns_fd, const char *name, struct diag *d)
         return refuse(name, "that this program itself runs in", "its own traffic", d);
     if (first == UNKNOWN)
         return diag_set(d, ERR_PERM, 0,
-                        "Whether %s is the network of this host itself can't be found out: not "
-                        "permitted to look at process 1 or to enter the namespace. Run as root",
+                        "Not permitted: run as root. Without, it can't be found out whether %s is "
+                        "the network of this host itself",
                         name);
     return 0;
 }

@@ -708,7 +708,10 @@ def an_ordinary_user_is_told_what_is_missing(world):
         raise Skip("this needs root")
     blue = world.namespace("blue")
     for words in (["list", blue], ["add", blue, "--port", "80", "--uid", "9"], ["clear", blue]):
-        world.refused(1, *words, uid=1500, says=["root"])
+        world.refused(1, *words, uid=1500, says=[f"stile policy {words[0]}: Not permitted: run as root."])
+    path = write("rules.json", [{"Labels": {"app": "web"}, "Policies": [policy(1)]}])
+    told = world.refused(1, "watch", "--once", "--file", path, uid=1500)
+    expect("Not running as root: without root" in told.err.splitlines()[0], told)
     expect(world.good("validate", "--port", "80", "--uid", "9", uid=1500).status == 0, "validate needs no right")
     expect(world.policies(blue) == [], "something was added")
 
