@@ -1,6 +1,7 @@
 #include "policy/endpoint_state.h"
 
 #include "policy/l4_index.h"
+#include "policy/nft_compare.h"
 #include "policy/nft_program.h"
 #include "policy/nft_read.h"
 #include "policy/nft_rules.h"

@@ -14,7 +14,6 @@
 #include "policy/guid.h"
 #include "policy/hns_namespace.h"
 #include "policy/hns_version.h"
-#include "policy/lookup.h"
 
 struct hns_endpoint_handle;
 
@@ -33,8 +32,5 @@ int hns_endpoint_query(struct hns_endpoint_handle *h, char **ret, struct diag *d
 int hns_endpoint_modify(struct hns_endpoint_handle *h, const char *request, struct diag *d);
 
 int hns_namespace_read(const struct guid *id, struct hns_namespace *ret, struct diag *d);
-/* For lookup: the endpoints of a container's namespace, by its GUID (with or without braces). ERR_INVAL, ERR_DENIED (the host's own
- * namespace), ERR_UNSUPPORTED (a namespace inside a Hyper-V container), ERR_EXPIRED (it has no endpoint: the container is not running). */
-int hns_namespace_endpoints(const char *guid, struct lookup_result *ret, struct diag *d);
 
 #endif

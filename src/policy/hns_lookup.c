@@ -1,6 +1,7 @@
-#include "policy/hns.h"
+#include "policy/hns_lookup.h"
 
 #include "base/str.h"
+#include "policy/hns.h"
 
 static int copy_names(const struct hns_namespace *n, struct lookup_result *ret)
 {

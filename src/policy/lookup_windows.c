@@ -1,6 +1,6 @@
 #include "policy/lookup_system.h"
 
-#include "policy/hns.h"
+#include "policy/hns_lookup.h"
 
 int lookup_shielded(int (*run)(void *arg), void *arg)
 {

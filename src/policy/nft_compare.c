@@ -1,4 +1,4 @@
-#include "policy/nft_read.h"
+#include "policy/nft_compare.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* From what `nft list table` printed back to policies, and what has drifted from what we would write. Pure but for memory.
+/* From what `nft list table` printed back to policies. Pure but for memory.
  * The listing comes from a namespace whose administrator may be anybody: bounded, checked, never trusted.
  */
 #ifndef STILE_POLICY_NFT_READ_H
@@ -11,12 +11,5 @@
 /* The policies in the order in which they were added. No table: an empty list. ERR_FORMAT: the table is there but what it remembers is damaged (then
  * apply with a file repairs it, or clear). */
 int nft_read_policies(struct slice listing, struct l4_policies *ret, struct diag *d);
-
-/* Compares chains and rules (without handles and counters) with those of nft_rules_replace. A line per difference in ret: "rule 3 of chain
- * outbound is missing". ret_drifted says whether there was any. */
-int nft_compare(struct slice listing, const struct l4_policies *expected, struct buf *ret,
-                bool *ret_drifted, struct diag *d);
-/* The same with the block and nft_rules_block. */
-int nft_compare_block(struct slice listing, struct buf *ret, bool *ret_drifted, struct diag *d);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/nft_compare.h"
 #include "policy/nft_listing.h"
 #include "policy/nft_read.h"
 #include "policy/nft_rules.h"

@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "policy/l4_json.h"
+#include "policy/nft_compare.h"
 #include "policy/nft_read.h"
 #include "policy/nft_rules.h"
 

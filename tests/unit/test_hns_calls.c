@@ -10,6 +10,7 @@
 #include "policy/hns.h"
 #include "policy/hns_library.h"
 #include "policy/hns_lock.h"
+#include "policy/hns_lookup.h"
 
 #define GUID_A "93f86a7f-e361-4362-b8a4-81bbb6a622dd"
 

@@ -1,4 +1,5 @@
 #include "nft_world.h"
+#include "policy/nft_compare.h"
 
 #include "base/mem.h"
 #include "base/str.h"
