@@ -341,7 +341,7 @@ static void with_other_process_over_it(void)
     (void)snprintf(theirs, sizeof(theirs), "/proc/%d", (int)container.pid);
     if (mount(own, theirs, NULL, MS_BIND, NULL) < 0)
         _exit(2);
-    expect(container.name, ERR_DENIED);
+    expect(container.name, ERR_PERM);
 }
 
 static void with_files_over_it(void)
@@ -351,7 +351,7 @@ static void with_files_over_it(void)
     (void)snprintf(path, sizeof(path), "/proc/%d", (int)container.pid);
     if (mount("none", path, "tmpfs", 0, NULL) < 0)
         _exit(2);
-    expect(container.name, ERR_DENIED);
+    expect(container.name, ERR_PERM);
 }
 
 static void with_part_of_proc(void)
