@@ -7,13 +7,11 @@
 #include "cri/containerd.pb-c.h"
 #include "cri/cri.pb-c.h"
 #include "loop/pipe.h"
+#include "policy/cri_info.h"
 #include "policy/shown.h"
 #include "rpc/client.h"
 
 #define CRI_NAME_SIZE 200
-
-/* Of a reply: as the kubelet takes them. A list tells all labels and annotations of everything. */
-#define MESSAGE_MAX ((size_t)16 * 1024 * 1024)
 
 enum { V1, V1ALPHA2, VERSIONS };
 
@@ -275,7 +273,7 @@ static void on_connected(void *arg, int err, struct stream *stream, const struct
         fail(c, &d);
         return;
     }
-    rpc_client_set_message_max(c->client, MESSAGE_MAX);
+    rpc_client_set_message_max(c->client, CRI_REPLY_MAX);
     ask_version(c);
 }
 

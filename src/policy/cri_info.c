@@ -127,10 +127,11 @@ int cri_info_parse(struct slice json, struct cri_info *ret, struct diag *d)
     json_t *root = NULL;
     struct cri_info i = {.pid = 0};
     if (json.len > CRI_INFO_MAX)
-        return diag_set(d, ERR_TOOBIG, 0,
-                        "The runtime's information on the container has %zu bytes, more than the "
-                        "%zu that are read",
-                        json.len, CRI_INFO_MAX);
+        return diag_set(
+            d, ERR_TOOBIG, 0,
+            "The runtime's information on the container has %zu bytes, over the %zu "
+            "that are read: its labels, annotations, environment or mounts are too much",
+            json.len, CRI_INFO_MAX);
     int r = json_text_read(json, JSON_TEXT_NUL, &root, NULL);
     if (r == ERR_NOMEM)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");

@@ -9,6 +9,10 @@
 #include "policy/endpoint.h"
 #include "policy/runtime.h"
 
+/* Of one answer, at most: as much as the kubelet takes. A list tells all labels and annotations of everything that runs. */
+#define CRI_REPLY_MAX ((size_t)16 * 1024 * 1024)
+/* Of the information on one container, which is one text in its answer. Kubernetes keeps what a pod is made from under 1.5 MiB, and this tells it about twice. No more, because
+ * an image's author may choose its size, and it takes some ten times as much memory to read. */
 #define CRI_INFO_MAX ((size_t)4 * 1024 * 1024)
 
 struct cri_info {

@@ -104,11 +104,16 @@ static bool deliver(struct rpc_pending *p, const ProtobufCMessage *reply)
 
 static void end_bad_message(struct rpc_pending *p, int err)
 {
+    char text[80];
     switch (err) {
     case ERR_TOOBIG:
+        (void)str_format(text, sizeof(text), "The response is over the %zu bytes that are taken",
+                         message_max(p));
+        end(p, RPC_RESOURCE_EXHAUSTED, text, NULL);
+        break;
     case ERR_LIMIT:
     case ERR_NOMEM:
-        end(p, RPC_RESOURCE_EXHAUSTED, "The response is larger than this side takes", NULL);
+        end(p, RPC_RESOURCE_EXHAUSTED, "The response takes more memory than there is for it", NULL);
         break;
     case ERR_UNSUPPORTED:
         end(p, RPC_INTERNAL, "The response is compressed, which wasn't offered", NULL);
