@@ -303,12 +303,22 @@ static int take_back(struct endpoint *e, json_t *removed, struct diag *d)
         first.text, own.text, json_array_size(removed));
 }
 
+static int check_exact(const json_t *policies, struct diag *d)
+{
+    int r = 0;
+    for (size_t i = 0; i < json_array_size(policies) && r == 0; i++)
+        r = hns_policy_check_exact(json_array_get(policies, i), d);
+    return r;
+}
+
 static int carry_out(struct endpoint *e, const struct plan *p, struct endpoint_change *c,
                      struct diag *d)
 {
     struct diag own = {0};
     size_t removed = json_array_size(p->remove), added = json_array_size(p->add);
-    int r = removed > 0 ? request(e, HNS_REMOVE, p->remove, c, &own) : 0;
+    int r = check_exact(p->remove, &own);
+    if (r == 0 && removed > 0)
+        r = request(e, HNS_REMOVE, p->remove, c, &own);
     if (r == 0 && added > 0) {
         r = request(e, HNS_ADD, p->add, c, &own);
         if (r < 0 && removed > 0 && !c->dry_run)

@@ -2,6 +2,7 @@
 
 #include "policy/hns_json.h"
 #include "policy/l4_json.h"
+#include "policy/shown.h"
 
 /* HNS's schema: a member is a value, or an object of such. */
 struct member {
@@ -67,6 +68,39 @@ int hns_policy_read(const json_t *value, const char *what, struct l4_policy *ret
     if (known == NULL)
         return diag_set(d, ERR_NOMEM, 0, "Out of memory");
     return l4_json_read_policy(known, what, ret, d);
+}
+
+/* From here on a real may be a whole number that json_int_t couldn't hold. */
+#define INTEGERS_END 9223372036854775808.0
+
+/* The name of the member that lost digits; of an array's, the array's. NULL: all is exact. */
+static const char *inexact_member(json_t *value, const char *name)
+{
+    const char *found = NULL, *key = NULL;
+    json_t *part = NULL;
+    size_t i = 0;
+    if (json_is_real(value)) {
+        double n = json_real_value(value);
+        return n >= INTEGERS_END || n <= -INTEGERS_END ? name : NULL;
+    }
+    json_array_foreach(value, i, part) if (found == NULL) found = inexact_member(part, name);
+    json_object_foreach(value, key, part) if (found == NULL) found = inexact_member(part, key);
+    return found;
+}
+
+int hns_policy_check_exact(const json_t *value, struct diag *d)
+{
+    json_t *whole = json_incref((json_t *)(uintptr_t)value); /* it isn't changed */
+    const char *name = inexact_member(whole, "");
+    int r = name == NULL
+                ? 0
+                : diag_set(d, ERR_UNSUPPORTED, 0,
+                           "HNS holds a policy whose member \"%s\" has a number over 64 bits. It "
+                           "could not be sent back to HNS as it was, which removing it takes: "
+                           "remove it with the program that made it",
+                           shown(name).text);
+    json_decref(whole);
+    return r;
 }
 
 json_t *hns_policy_make(const struct l4_policy *p)

@@ -28,6 +28,7 @@ static struct {
     struct hns_version version;
     enum hns_namespace_type type;
     json_t *policies;                  /* of the one endpoint */
+    const char *tells;                 /* in place of all that; NULL: that */
     const char *other_id;              /* what it calls itself instead; NULL: its name */
     unsigned modifications, refuse_at; /* the n-th (and, with refuse_all, those after it) fails */
     bool refuse_all, refuse_query;
@@ -78,6 +79,10 @@ int hns_endpoint_query(struct hns_endpoint_handle *h UNUSED, char **ret, struct 
 {
     if (hns.refuse_query)
         return diag_set(d, ERR_IO, 0, "HNS is ill");
+    if (hns.tells != NULL) {
+        *ret = mem_strdup(hns.tells);
+        return *ret != NULL ? 0 : ERR_NOMEM;
+    }
     CLEANUP(hns_json_unrefp)
     json_t *whole = json_pack("{s:s, s:s, s:O}", "ID", hns.other_id != NULL ? hns.other_id : GUID_A,
                               "HostComputeNamespace", SPACE, "Policies", hns.policies);
@@ -168,6 +173,13 @@ static void assert_held(const char *policies)
 
 typedef int change_fn(struct endpoint *e, const struct l4_policies *l, struct endpoint_change *c,
                       struct diag *d);
+
+static int dry_clear(struct endpoint *e, const struct l4_policies *l UNUSED,
+                     struct endpoint_change *c, struct diag *d)
+{
+    c->dry_run = true;
+    return endpoint_clear(e, c, d);
+}
 
 static int clear(struct endpoint *e, const struct l4_policies *l UNUSED, struct endpoint_change *c,
                  struct diag *d)
@@ -449,6 +461,56 @@ static void no_failing_allocation_is_taken_for_success(void **state)
     starve(clear, "[" STRANGE "," ACL "]", "[" ACL "]");
 }
 
+/* A policy of a newer HNS, with such a member. */
+static int replace_with_member(change_fn *change, const char *value, struct told *ret)
+{
+    char text[512];
+    (void)str_format(text, sizeof(text),
+                     "{\"ID\":\"" GUID_A "\",\"HostComputeNamespace\":\"" SPACE
+                     "\",\"Policies\":[{\"Type\":\"L4WFPPROXY\",\"Newer\":%s,\"Settings\":{"
+                     "\"InboundProxyPort\":\"90\"}},{\"Type\":\"ACL\",\"n\":1e30}]}",
+                     value);
+    hold("[]");
+    hns.tells = text;
+    int r = make(change, "[" POLICY("80") "]", false, ret);
+    hns.tells = NULL;
+    return r;
+}
+
+static void a_number_that_could_not_be_sent_back_as_it_was_is_refused_by_name(void **state)
+{
+    (void)state;
+    static const char *const numbers[][2] = {
+        {"18446744073709551615", "\"Newer\""},
+        {"9223372036854775808", "\"Newer\""},
+        {"[1,{\"x\":-9223372036854775809}]", "\"x\""},
+    };
+    struct told t;
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        assert_int_equal(replace_with_member(endpoint_apply, numbers[i][0], &t), ERR_UNSUPPORTED);
+        assert_non_null(strstr(t.d.text, numbers[i][1]));
+        assert_non_null(strstr(t.d.text, "over 64 bits"));
+        assert_int_equal(replace_with_member(clear, numbers[i][0], &t), ERR_UNSUPPORTED);
+        assert_int_equal(hns.modifications, 0);
+    }
+}
+
+static void numbers_of_64_bits_are_sent_back_as_they_were(void **state)
+{
+    (void)state;
+    static const char *const numbers[] = {"9223372036854775807", "-9223372036854775808", "0.5",
+                                          "[0,-1]"};
+    struct told t;
+    char sent[64];
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        (void)str_format(sent, sizeof(sent), "\"Newer\":%s,", numbers[i]);
+        int r = replace_with_member(dry_clear, numbers[i], &t);
+        if (r < 0)
+            fail_msg("%s", t.d.text);
+        assert_non_null(strstr(t.sent, sent));
+    }
+}
+
 static int forget(void **state)
 {
     (void)state;
@@ -471,6 +533,9 @@ int main(void)
         cmocka_unit_test_teardown(reconcile_says_what_had_drifted, forget),
         cmocka_unit_test_teardown(what_hns_holds_is_right_when_nobody_says_what_is_wanted, forget),
         cmocka_unit_test_teardown(who_may_not_be_given_policies_is_refused_at_the_door, forget),
+        cmocka_unit_test_teardown(a_number_that_could_not_be_sent_back_as_it_was_is_refused_by_name,
+                                  forget),
+        cmocka_unit_test_teardown(numbers_of_64_bits_are_sent_back_as_they_were, forget),
         cmocka_unit_test_teardown(no_failing_allocation_is_taken_for_success, forget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
