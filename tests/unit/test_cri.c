@@ -5,14 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/cri_methods.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "cri/cri.pb-c.h"
 #include "loop/pipe.h"
 #include "policy/cri.h"
 #include "policy/cri_object.h"
 #include "policy/runtime_look.h"
-#include "rpc/server.h"
 
 /* ---- information ---- */
 
@@ -152,7 +151,7 @@ static void ids_are_letters_digits_and_little_else(UNUSED void **state)
     assert_false(cri_id_ok("\xc3\xa4"));
 }
 
-/* ---- a runtime ---- */
+/* ---- a runtime, in the loop of the one who asks (tests/windows/cri_double.c is one by itself) ---- */
 
 static char info_text[] =
     "{\"pid\":0,\"sandboxID\":\"aa11\",\"runtimeSpec\":{\"linux\":{\"namespaces\":"
@@ -240,26 +239,12 @@ static void answer_sandboxes(struct rpc_call *call, UNUSED const ProtobufCMessag
     (void)rpc_call_reply(call, &answer.base);
 }
 
-static const struct rpc_method method_version = {"/runtime.v1alpha2.RuntimeService/Version",
-                                                 &cri__version_request__descriptor,
-                                                 &cri__version_response__descriptor, false};
-static const struct rpc_method method_container = {
-    "/runtime.v1alpha2.RuntimeService/ContainerStatus", &cri__container_status_request__descriptor,
-    &cri__container_status_response__descriptor, false};
-static const struct rpc_method method_sandbox = {
-    "/runtime.v1alpha2.RuntimeService/PodSandboxStatus",
-    &cri__pod_sandbox_status_request__descriptor, &cri__pod_sandbox_status_response__descriptor,
-    false};
-static const struct rpc_method method_containers = {
-    "/runtime.v1alpha2.RuntimeService/ListContainers", &cri__list_containers_request__descriptor,
-    &cri__list_containers_response__descriptor, false};
-static const struct rpc_method method_sandboxes = {
-    "/runtime.v1alpha2.RuntimeService/ListPodSandbox", &cri__list_pod_sandbox_request__descriptor,
-    &cri__list_pod_sandbox_response__descriptor, false};
+CRI_METHODS(v1alpha2, "v1alpha2");
+
 static const struct rpc_handler handlers[] = {
-    {&method_containers, answer_containers}, {&method_sandboxes, answer_sandboxes},
-    {&method_version, answer_version},       {&method_container, answer_container},
-    {&method_sandbox, answer_sandbox},
+    {&containers_v1alpha2, answer_containers}, {&sandboxes_v1alpha2, answer_sandboxes},
+    {&version_v1alpha2, answer_version},       {&container_v1alpha2, answer_container},
+    {&sandbox_v1alpha2, answer_sandbox},
 };
 
 struct fixture {
