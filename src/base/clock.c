@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -43,6 +44,13 @@ static struct date date_of_day_from_year_0(unsigned int day)
 int64_t clock_wall_s(void)
 {
     return clock_wall_us() / US_PER_S;
+}
+
+int clock_left_ms(uint64_t deadline_ns)
+{
+    uint64_t now = clock_mono_ns();
+    uint64_t left = now < deadline_ns ? (deadline_ns - now) / NS_PER_MS + 1 : 0;
+    return (int)MIN(left, (uint64_t)INT_MAX);
 }
 
 void clock_format(int64_t wall_us, char text[CLOCK_TEXT_SIZE])

@@ -12,6 +12,9 @@ uint64_t clock_mono_ns(void);
 int64_t clock_wall_s(void);
 int64_t clock_wall_us(void);
 
+/* Milliseconds until a moment of clock_mono_ns, for poll and its like: never too few, 0 when it has come. */
+int clock_left_ms(uint64_t deadline_ns);
+
 /* RFC 3339 in UTC with microseconds, "2026-11-22T08:00:00.000000Z": 27 characters and the NUL. */
 #define CLOCK_TEXT_SIZE 28
 void clock_format(int64_t wall_us, char text[CLOCK_TEXT_SIZE]);

@@ -232,6 +232,11 @@ int diag_set(struct diag *d, int err, long os_code, const char *fmt, ...)
     return err;
 }
 
+int diag_no_memory(struct diag *d)
+{
+    return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+}
+
 int diag_prefix(struct diag *d, const char *fmt, ...)
 {
     if (d == NULL)

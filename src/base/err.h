@@ -65,6 +65,9 @@ struct diag {
  * may be NULL. A later call overwrites: the outermost layer knows best what was attempted. */
 PRINTF_LIKE(4, 5) int diag_set(struct diag *d, int err, long os_code, const char *fmt, ...);
 
+/* diag_set with ERR_NOMEM, and the text that this has where nothing more is to be said. */
+int diag_no_memory(struct diag *d);
+
 /* Puts words before the text that is there: "Failed to load profile demo: " + text. Returns d->err.
  */
 PRINTF_LIKE(2, 3) int diag_prefix(struct diag *d, const char *fmt, ...);

@@ -134,19 +134,13 @@ static void take_output(const struct running *r, struct buf *out)
         (void)buf_put(out, slice_of(bytes, (size_t)n));
 }
 
-static int left_ms(const struct running *r)
-{
-    uint64_t now = clock_mono_ns();
-    return now >= r->deadline_ns ? 0 : (int)((r->deadline_ns - now) / NS_PER_MS) + 1;
-}
-
 /* Until it has ended; its children may keep the output open for as long as they like. False: not in time. */
 static bool wait_end(const struct running *r, struct buf *out)
 {
     for (;;) {
         struct pollfd fds[2] = {{.fd = r->output, .events = POLLIN},
                                 {.fd = r->pidfd, .events = POLLIN}};
-        int ms = left_ms(r);
+        int ms = clock_left_ms(r->deadline_ns);
         int n = ms > 0 ? poll(fds, 2, ms) : 0;
         if (n < 0 && errno == EINTR)
             continue;
@@ -156,7 +150,7 @@ static bool wait_end(const struct running *r, struct buf *out)
             take_output(r, out);
         else if (fds[1].revents != 0)
             return true;
-        else if (poll(&fds[1], 1, left_ms(r)) <= 0)
+        else if (poll(&fds[1], 1, clock_left_ms(r->deadline_ns)) <= 0)
             return false;
     }
 }

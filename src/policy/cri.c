@@ -94,13 +94,6 @@ static void fail(struct cri *c, const struct diag *d)
         c->events.on_ready(c->arg, d->err, d);
 }
 
-/* What is left of the time for on_ready. */
-static unsigned left_ms(const struct cri *c)
-{
-    uint64_t now = clock_mono_ns();
-    return now >= c->deadline ? 1 : (unsigned)((c->deadline - now) / NS_PER_MS) + 1;
-}
-
 static int describe(const struct cri *c, enum rpc_status status, const char *text, struct diag *d)
 {
     const char *who = c->name[0] != '\0' ? c->name : "The runtime";
@@ -213,7 +206,8 @@ static void ask_version(struct cri *c)
     char interface[] = "0.1.0";
     Cri__VersionRequest request = CRI__VERSION_REQUEST__INIT;
     request.version = interface;
-    int r = cri_ask(c, CRI_VERSION, &request.base, left_ms(c), on_version, c, NULL);
+    int r = cri_ask(c, CRI_VERSION, &request.base, (unsigned)MAX(clock_left_ms(c->deadline), 1),
+                    on_version, c, NULL);
     if (r < 0) {
         struct diag d;
         diag_set(&d, r, 0, "Failed to ask the runtime at %s for its version: %s", c->path,

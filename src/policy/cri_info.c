@@ -134,7 +134,7 @@ int cri_info_parse(struct slice json, struct cri_info *ret, struct diag *d)
             json.len, CRI_INFO_MAX);
     int r = json_text_read(json, JSON_TEXT_NUL, &root, NULL);
     if (r == ERR_NOMEM)
-        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+        return diag_no_memory(d);
     if (r < 0)
         return bad(d, "it isn't JSON");
     r = read_root(root, &i, d);

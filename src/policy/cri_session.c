@@ -2,12 +2,6 @@
 
 #include "base/clock.h"
 
-static unsigned left_ms(const struct cri_session *s)
-{
-    uint64_t now = clock_mono_ns();
-    return now >= s->deadline ? 1 : (unsigned)((s->deadline - now) / NS_PER_MS) + 1;
-}
-
 static void finish(struct cri_session *s, int err, const struct diag *why)
 {
     if (s->done)
@@ -79,7 +73,8 @@ int cri_session_ask(struct cri_session *s, enum cri_method method, const Protobu
     s->d = d;
     s->take = take;
     s->arg = arg;
-    int r = cri_ask(s->cri, method, request, left_ms(s), on_reply, s, NULL);
+    int r = cri_ask(s->cri, method, request, (unsigned)MAX(clock_left_ms(s->deadline), 1), on_reply,
+                    s, NULL);
     if (r < 0)
         return diag_set(d, r, 0, "Failed to ask the runtime at %s: %s", cri_path(s->cri),
                         err_text(r));

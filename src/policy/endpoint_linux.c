@@ -38,11 +38,6 @@ static void close_rtnl(struct rtnl **r)
     rtnl_close(*r);
 }
 
-static int no_memory(struct diag *d)
-{
-    return diag_set(d, ERR_NOMEM, 0, "Out of memory");
-}
-
 /* ---- Opening ---- */
 
 int endpoint_system(char ret[ENDPOINT_SYSTEM_SIZE], struct diag *d)
@@ -58,7 +53,7 @@ int endpoint_open(const char *name, unsigned flags, struct endpoint **ret, struc
     CLEANUP(endpoint_closep) struct endpoint *e = NEW(struct endpoint);
 
     if (e == NULL)
-        return no_memory(d);
+        return diag_no_memory(d);
     e->netns_fd = -1;
     if (str_copy(e->name, sizeof(e->name), name) < 0)
         return diag_set(d, ERR_INVAL, 0, "The name of the endpoint is too long");
@@ -114,7 +109,7 @@ static int keep(struct l4_policies *l, struct l4_index *known, const struct l4_p
     int err = l4_policies_add(l, p);
     if (err == ERR_LIMIT)
         return diag_set(d, err, 0, "An endpoint takes at most %d policies", L4_POLICIES_MAX);
-    return err < 0 ? no_memory(d) : 0;
+    return err < 0 ? diag_no_memory(d) : 0;
 }
 
 static int want_given(const struct endpoint_state *s UNUSED, const struct l4_policies *given,
@@ -141,7 +136,7 @@ static int want_remembered(const struct endpoint_state *s, const struct l4_polic
     int err = endpoint_state_check(s, d);
     if (err < 0)
         return err;
-    return l4_policies_copy(&s->policies, ret) < 0 ? no_memory(d) : 0;
+    return l4_policies_copy(&s->policies, ret) < 0 ? diag_no_memory(d) : 0;
 }
 
 /* Whoever blocked it wants other policies than those that are there: neither some more nor some less are a reason to open it. */
@@ -187,7 +182,7 @@ static int want_fewer(const struct endpoint_state *s, const struct l4_policies *
     size_t at;
 
     if (goes == NULL)
-        return no_memory(d);
+        return diag_no_memory(d);
     int err = endpoint_state_check(s, d);
     l4_index_init(&index, &s->policies);
     l4_index_extend(&index, s->policies.count);
@@ -198,7 +193,7 @@ static int want_fewer(const struct endpoint_state *s, const struct l4_policies *
             err = tell_missing(&given->items[i], d);
     for (size_t i = 0; i < s->policies.count && err == 0; i++)
         if (!goes[i] && l4_policies_add(ret, &s->policies.items[i]) < 0)
-            err = no_memory(d);
+            err = diag_no_memory(d);
     return err;
 }
 
@@ -261,7 +256,7 @@ static int note_loopback(struct rtnl *rtnl, const struct l4_policies *wanted,
         return err == ERR_NOTFOUND ? 0 : err;
     err = buf_put_str(&c->notes, "the loopback interface of this network is down: what is "
                                  "redirected gets nowhere until it is up\n");
-    return err < 0 ? no_memory(d) : 0;
+    return err < 0 ? diag_no_memory(d) : 0;
 }
 
 static int settle(const struct endpoint *e, int lock, const struct endpoint_state *s,

@@ -73,7 +73,7 @@ static int note(struct endpoint_change *c, const char *text, struct diag *d)
 {
     int err = buf_printf(&c->notes, "%s\n", text);
 
-    return err < 0 ? diag_set(d, err, 0, "Out of memory") : 0;
+    return err < 0 ? diag_no_memory(d) : 0;
 }
 
 static void count(const struct l4_policies *now, const struct l4_policies *wanted,

@@ -47,21 +47,16 @@ static void plan_release(struct plan *p)
     json_decref(p->add);
 }
 
-static int no_memory(struct diag *d)
-{
-    return diag_set(d, ERR_NOMEM, 0, "Out of memory");
-}
-
 static int plan_init(struct plan *p, struct diag *d)
 {
     *p = (struct plan){.remove = json_array(), .add = json_array()};
-    return p->remove != NULL && p->add != NULL ? 0 : no_memory(d);
+    return p->remove != NULL && p->add != NULL ? 0 : diag_no_memory(d);
 }
 
 /* A new reference goes into the array. */
 static int append(json_t *array, json_t *value, struct diag *d)
 {
-    return value != NULL && json_array_append_new(array, value) == 0 ? 0 : no_memory(d);
+    return value != NULL && json_array_append_new(array, value) == 0 ? 0 : diag_no_memory(d);
 }
 
 static int query(struct endpoint *e, struct hns_endpoint *ret, struct diag *d)
@@ -83,7 +78,7 @@ static int understand(struct held *h, struct diag *d)
         (void)str_format(what, sizeof(what), "policy %zu", i + 1);
         int r = hns_policy_read(value, what, &p, &h->why);
         if (r == ERR_NOMEM)
-            return no_memory(d);
+            return diag_no_memory(d);
         if (r < 0)
             return 0;
         r = l4_policies_add(&h->policies, &p);
@@ -156,7 +151,7 @@ int endpoint_open(const char *name, unsigned flags, struct endpoint **ret, struc
 {
     CLEANUP(endpoint_closep) struct endpoint *e = NEW(struct endpoint);
     if (e == NULL)
-        return no_memory(d);
+        return diag_no_memory(d);
     if (guid_parse(name, &e->id, d) < 0)
         return d != NULL ? (d->err = ERR_INVAL) : ERR_INVAL;
     int r = hns_check(d);
@@ -228,7 +223,7 @@ static int plan_difference(const struct held *h, const struct l4_policies *wante
 {
     CLEANUP(mem_freep) bool *taken = new_marks(h);
     if (taken == NULL)
-        return no_memory(d);
+        return diag_no_memory(d);
     for (size_t i = 0; i < wanted->count; i++) {
         size_t at = 0;
         if (find_held(h, &wanted->items[i], taken, &at)) {
@@ -253,7 +248,7 @@ static int plan_remove(const struct held *h, const struct l4_policies *those, st
 {
     CLEANUP(mem_freep) bool *taken = new_marks(h);
     if (taken == NULL)
-        return no_memory(d);
+        return diag_no_memory(d);
     for (size_t i = 0; i < those->count; i++) {
         size_t at = 0;
         if (!find_held(h, &those->items[i], taken, &at))
@@ -275,7 +270,7 @@ static int request(struct endpoint *e, enum hns_request type, json_t *policies,
 {
     CLEANUP(mem_freep) char *text = hns_request_write(type, policies);
     if (text == NULL)
-        return no_memory(d);
+        return diag_no_memory(d);
     int r = buf_put_str(&c->sent, text);
     if (r == 0)
         r = buf_put_u8(&c->sent, '\n');
@@ -289,7 +284,7 @@ static int take_back(struct endpoint *e, json_t *removed, struct diag *d)
 {
     struct diag own = {0}, first = {0};
     CLEANUP(mem_freep) char *text = hns_request_write(HNS_ADD, removed);
-    int r = text != NULL ? hns_endpoint_modify(e->handle, text, &own) : no_memory(&own);
+    int r = text != NULL ? hns_endpoint_modify(e->handle, text, &own) : diag_no_memory(&own);
     if (d == NULL)
         return ERR_IO;
     first = *d;
@@ -386,7 +381,7 @@ static int check_whole(const struct held *h, const struct l4_policies *more, str
     struct l4_policies all;
     CLEANUP(mem_freep) bool *none = new_marks(h);
     if (none == NULL)
-        return no_memory(d);
+        return diag_no_memory(d);
     l4_policies_init(&all);
     int r = l4_policies_copy(&h->policies, &all);
     for (size_t i = 0; r == 0 && i < more->count; i++) {

@@ -53,7 +53,7 @@ static int check(HRESULT hr, const wchar_t *record, const char *what, const char
     if (record != NULL && record[0] != L'\0') {
         text = utf8_of(record);
         if (text == NULL)
-            return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+            return diag_no_memory(d);
     }
     (void)str_format(attempt, sizeof(attempt), "Failed to %s%s%s", what,
                      object[0] != '\0' ? " " : "", object);
@@ -67,7 +67,7 @@ static int take(const wchar_t *answer, const char *what, char **ret, struct diag
         return diag_set(d, ERR_FORMAT, 0, "Failed to %s: HNS gave no answer", what);
     char *text = utf8_of(answer);
     if (text == NULL)
-        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+        return diag_no_memory(d);
     *ret = text;
     return 0;
 }
@@ -125,7 +125,7 @@ int hns_endpoint_open(const struct guid *id, struct hns_endpoint_handle **ret, s
         return r;
     CLEANUP(hns_endpoint_closep) struct hns_endpoint_handle *h = NEW(struct hns_endpoint_handle);
     if (h == NULL)
-        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+        return diag_no_memory(d);
     *h = (struct hns_endpoint_handle){.library = l, .id = *id};
     GUID guid = system_guid(id);
     HRESULT hr = l->open_endpoint(&guid, &h->handle, &record);
@@ -166,7 +166,7 @@ int hns_endpoint_modify(struct hns_endpoint_handle *h, const char *request, stru
     CLEANUP(co_freep) wchar_t *record = NULL;
     CLEANUP(mem_freep) wchar_t *settings = utf16_of(request);
     if (settings == NULL)
-        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+        return diag_no_memory(d);
     HRESULT hr = h->library->modify_endpoint(h->handle, settings, &record);
     return check(hr, record, "change endpoint", h->id.text, d);
 }

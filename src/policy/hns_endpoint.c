@@ -32,18 +32,18 @@ static int read_policies(const json_t *properties, json_t *into, struct diag *d)
             return diag_set(d, ERR_LIMIT, 0, "The endpoint has more than %d policies",
                             HNS_POLICIES_MAX);
         if (json_array_append(into, value) < 0)
-            return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+            return diag_no_memory(d);
     }
     return 0;
 }
 
 int hns_endpoint_parse(struct slice json, struct hns_endpoint *ret, struct diag *d)
 {
-    CLEANUP(hns_json_unrefp) json_t *properties = NULL;
-    CLEANUP(hns_json_unrefp) json_t *policies = json_array();
+    CLEANUP(json_text_unrefp) json_t *properties = NULL;
+    CLEANUP(json_text_unrefp) json_t *policies = json_array();
     struct hns_endpoint e = {0};
     if (policies == NULL)
-        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+        return diag_no_memory(d);
     int r = hns_json_read(json, "The endpoint's properties", &properties, d);
     if (r == 0)
         r = read_ids(properties, &e, d);

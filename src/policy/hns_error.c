@@ -40,7 +40,7 @@ struct record {
 static struct record read_record(struct slice text)
 {
     struct record r = {0};
-    CLEANUP(hns_json_unrefp) json_t *value = NULL;
+    CLEANUP(json_text_unrefp) json_t *value = NULL;
     if (hns_json_read(text, "", &value, NULL) < 0) {
         struct slice start = slice_first(text, sizeof(r.text) - 1);
         if (str_copy_slice(r.text, sizeof(r.text), start) < 0)

@@ -2,12 +2,6 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "policy/json_text.h"
-
-void hns_json_unrefp(json_t **value)
-{
-    json_decref(*value);
-}
 
 int hns_json_read(struct slice text, const char *what, json_t **ret, struct diag *d)
 {

@@ -7,10 +7,10 @@
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "policy/json_text.h"
 
 #define HNS_JSON_MAX ((size_t)16 * 1024 * 1024)
 
-void hns_json_unrefp(json_t **value);
 /* An object. `what` begins the text of an error: "The endpoint's properties". ERR_FORMAT, ERR_TOOBIG. */
 int hns_json_read(struct slice text, const char *what, json_t **ret, struct diag *d);
 /* Whether the value is this text; NULL is a value that isn't. */

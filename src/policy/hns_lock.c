@@ -30,7 +30,7 @@ int hns_lock_take(const struct guid *id, unsigned timeout_ms, struct hns_lock **
     char name[sizeof(PREFIX) + GUID_TEXT_SIZE];
     CLEANUP(mem_freep) struct hns_lock *lock = NEW(struct hns_lock);
     if (lock == NULL)
-        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+        return diag_no_memory(d);
     (void)str_format(name, sizeof(name), PREFIX "%s", id->text);
     HANDLE mutex = CreateMutexA(NULL, FALSE, name);
     DWORD code = GetLastError();

@@ -45,7 +45,7 @@ static int add_endpoint(struct hns_namespace *n, const json_t *resource, struct 
 
 int hns_namespace_parse(struct slice json, struct hns_namespace *ret, struct diag *d)
 {
-    CLEANUP(hns_json_unrefp) json_t *properties = NULL;
+    CLEANUP(json_text_unrefp) json_t *properties = NULL;
     struct hns_namespace n = {0};
     size_t i = 0;
     const json_t *resource = NULL;

@@ -45,12 +45,12 @@ static bool is_unset(const json_t *value)
 /* A new object with the members that are known and set. NULL when memory runs out. */
 static json_t *known_part(const json_t *value, const struct member *members)
 {
-    CLEANUP(hns_json_unrefp) json_t *out = json_object();
+    CLEANUP(json_text_unrefp) json_t *out = json_object();
     for (; out != NULL && members->name != NULL; members++) {
         json_t *member = json_object_get(value, members->name);
         if (is_unset(member))
             continue;
-        CLEANUP(hns_json_unrefp)
+        CLEANUP(json_text_unrefp)
         json_t *part = members->members != NULL && json_is_object(member)
                            ? known_part(member, members->members)
                            : json_incref(member);
@@ -64,9 +64,9 @@ static json_t *known_part(const json_t *value, const struct member *members)
 
 int hns_policy_read(const json_t *value, const char *what, struct l4_policy *ret, struct diag *d)
 {
-    CLEANUP(hns_json_unrefp) json_t *known = known_part(value, policy_members);
+    CLEANUP(json_text_unrefp) json_t *known = known_part(value, policy_members);
     if (known == NULL)
-        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+        return diag_no_memory(d);
     return l4_json_read_policy(known, what, ret, d);
 }
 
@@ -105,14 +105,14 @@ int hns_policy_check_exact(const json_t *value, struct diag *d)
 
 json_t *hns_policy_make(const struct l4_policy *p)
 {
-    CLEANUP(hns_json_unrefp) json_t *whole = l4_json_policy(p);
+    CLEANUP(json_text_unrefp) json_t *whole = l4_json_policy(p);
     return whole != NULL ? known_part(whole, policy_members) : NULL;
 }
 
 int hns_policy_plain(const struct l4_policy *p, struct l4_policy *ret, struct diag *d)
 {
-    CLEANUP(hns_json_unrefp) json_t *made = hns_policy_make(p);
+    CLEANUP(json_text_unrefp) json_t *made = hns_policy_make(p);
     if (made == NULL)
-        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+        return diag_no_memory(d);
     return hns_policy_read(made, "the policy for HNS", ret, d);
 }

@@ -4,7 +4,7 @@
 
 char *hns_request_write(enum hns_request type, json_t *policies)
 {
-    CLEANUP(hns_json_unrefp)
+    CLEANUP(json_text_unrefp)
     json_t *request =
         json_pack("{s:s, s:s, s:{s:O}}", "ResourceType", "Policy", "RequestType",
                   type == HNS_ADD ? "Add" : "Remove", "Settings", "Policies", policies);

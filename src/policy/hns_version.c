@@ -14,7 +14,7 @@ static int number_of(const json_t *output, const char *name, unsigned *ret, stru
 
 int hns_version_read(struct slice json, struct hns_version *ret, struct diag *d)
 {
-    CLEANUP(hns_json_unrefp) json_t *answer = NULL;
+    CLEANUP(json_text_unrefp) json_t *answer = NULL;
     struct hns_version v = {0};
     int r = hns_json_read(json, "The words about its version", &answer, d);
     if (r < 0)

@@ -400,3 +400,8 @@ int json_text_write(const json_t *value, size_t flags, struct buf *out)
 {
     return json_dump_callback(value, put_bytes, out, flags) < 0 ? ERR_NOMEM : 0;
 }
+
+void json_text_unrefp(json_t **value)
+{
+    json_decref(*value);
+}

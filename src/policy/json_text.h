@@ -25,5 +25,7 @@ int json_text_read(struct slice text, unsigned flags, json_t **ret, struct diag 
 
 /* Appends the value's text, with json_dumps's flags. Not by json_dumps itself: what that gives is jansson's allocator's. ERR_NOMEM. */
 int json_text_write(const json_t *value, size_t flags, struct buf *out);
+/* For CLEANUP: json_decref. */
+void json_text_unrefp(json_t **value);
 
 #endif

@@ -8,11 +8,6 @@
 #include "policy/l4_value.h"
 #include "policy/shown.h"
 
-static void decref(json_t **v)
-{
-    json_decref(*v);
-}
-
 /* Each object has a table of its members. A reader of a value tells what is wrong with it alone; the names on the way to it are
  * put before that: "Settings.InboundExceptions.PortExceptions: port 90001 …". What can't be read is told, and the rest read on. */
 
@@ -486,7 +481,7 @@ static int skip_mark(struct slice *text, struct diag *d)
 
 static int read_text(struct slice text, struct reading *r, struct l4_policies *l, struct diag *d)
 {
-    CLEANUP(decref) json_t *root = NULL;
+    CLEANUP(json_text_unrefp) json_t *root = NULL;
 
     if (text.len > L4_JSON_MAX)
         return diag_set(d, ERR_TOOBIG, 0, "this is too long for policies: at most %zu bytes",

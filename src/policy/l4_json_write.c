@@ -1,12 +1,8 @@
 #include "policy/l4_json.h"
 
 #include "base/str.h"
+#include "policy/json_text.h"
 #include "policy/l4_value.h"
-
-static void decref(json_t **v)
-{
-    json_decref(*v);
-}
 
 /* Members that say nothing are left out. A maker returns NULL when memory runs out, and so does what contains it. */
 
@@ -213,7 +209,7 @@ static int on_bytes(const char *bytes, size_t len, void *arg)
 
 int l4_json_write(const struct l4_policies *l, struct buf *ret)
 {
-    CLEANUP(decref) json_t *list = l4_json_policies(l);
+    CLEANUP(json_text_unrefp) json_t *list = l4_json_policies(l);
     struct sink sink = {.to = ret};
 
     if (list == NULL)

@@ -202,11 +202,6 @@ static void compare_chains(struct comparison *c)
         tell(c, "the table has sets, maps or flags that are not ours");
 }
 
-static int no_memory(struct diag *d)
-{
-    return diag_set(d, ERR_NOMEM, 0, "Out of memory");
-}
-
 static int compare(struct comparison *c, const char *table, bool *ret_drifted, struct diag *d)
 {
     if (c->found->chain_count == 0)
@@ -216,7 +211,7 @@ static int compare(struct comparison *c, const char *table, bool *ret_drifted, s
     if (c->err == 0 && c->differences > DIFFERENCES_MAX)
         c->err = buf_printf(c->out, "and %zu differences more\n", c->differences - DIFFERENCES_MAX);
     if (c->err < 0)
-        return no_memory(d);
+        return diag_no_memory(d);
     *ret_drifted = c->differences > 0;
     return 0;
 }
@@ -232,7 +227,7 @@ static int parse_expected(struct nft_listing *l, struct slice document, const ch
     if (err < 0 || at == NULL)
         return diag_set(d, ERR_INTERNAL, 0, "The rules have no table");
     err = nft_listing_parse(l, slice_from(document, (size_t)(at - document.data)), table);
-    return err < 0 ? no_memory(d) : 0;
+    return err < 0 ? diag_no_memory(d) : 0;
 }
 
 static int compare_table(struct slice listing, struct slice document, const char *table,
@@ -247,7 +242,7 @@ static int compare_table(struct slice listing, struct slice document, const char
     c->expected = &wanted;
     int err = nft_listing_parse(&found, listing, table);
     if (err == ERR_NOMEM)
-        return no_memory(d);
+        return diag_no_memory(d);
     if (err < 0) /* it can't be what we wrote */
         nft_listing_release(&found);
     err = parse_expected(&wanted, document, table, d);

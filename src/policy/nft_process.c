@@ -194,13 +194,6 @@ static void take(struct running *r, size_t i)
         fd_closep(&r->fds[i].fd);
 }
 
-static int left_ms(const struct running *r)
-{
-    uint64_t now = clock_mono_ns();
-
-    return now >= r->deadline_ns ? 0 : (int)((r->deadline_ns - now) / NS_PER_MS) + 1;
-}
-
 /* Something to read, or the end of the child without a word. False: neither in time, or that end. */
 static bool wait_for_more(struct running *r)
 {
@@ -208,7 +201,7 @@ static bool wait_for_more(struct running *r)
     int n;
 
     do
-        n = poll(all, ARRAY_LEN(all), r->told ? 0 : left_ms(r));
+        n = poll(all, ARRAY_LEN(all), r->told ? 0 : clock_left_ms(r->deadline_ns));
     while (n < 0 && errno == EINTR);
     bool some = false;
     for (size_t i = 0; i < ARRAY_LEN(r->fds); i++) {

@@ -112,7 +112,7 @@ int nft_version(char ret[NFT_VERSION_SIZE], struct diag *d)
         return err;
     const char *all = buf_cstr(&text);
     if (all == NULL)
-        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+        return diag_no_memory(d);
     const char *v = strchr(all, 'v');
     size_t len = v != NULL ? strspn(v + 1, "0123456789.") : 0;
     if (p.exit != 0 || len == 0 || len >= NFT_VERSION_SIZE)

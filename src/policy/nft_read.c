@@ -7,7 +7,7 @@
 static int damaged(int err, struct diag *d)
 {
     if (err == ERR_NOMEM)
-        return diag_set(d, err, 0, "Out of memory");
+        return diag_no_memory(d);
     return diag_set(d, ERR_FORMAT, 0,
                     "The nftables table " NFT_FAMILY " " NFT_TABLE
                     " was changed by someone else: the policies that it "

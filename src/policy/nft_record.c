@@ -46,7 +46,7 @@ static int make_text(const struct l4_policies *l, struct buf *ret, struct diag *
     if (err == ERR_TOOBIG)
         return diag_set(d, err, 0, "The policies are too long to be remembered: more than %zu MiB",
                         L4_JSON_MAX >> 20);
-    return err < 0 ? diag_set(d, err, 0, "Out of memory") : 0;
+    return err < 0 ? diag_no_memory(d) : 0;
 }
 
 int nft_record_write(const struct l4_policies *l, struct nft_text *t, struct diag *d)
@@ -120,7 +120,7 @@ int nft_record_end(struct nft_record *r, struct l4_policies *ret, struct diag *d
         return ERR_FORMAT;
     json = mem_dup(text.data, text.len);
     if (json == NULL)
-        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+        return diag_no_memory(d);
     for (size_t i = 0; i < text.len; i++)
         if (json[i] == '\'')
             json[i] = '"';

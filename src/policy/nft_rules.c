@@ -447,7 +447,7 @@ int nft_rules_replace(const struct l4_policies *l, struct buf *ret, struct diag 
     l4_policies_init(&sorted);
     int err = l4_policies_copy(l, &sorted);
     if (err < 0)
-        return diag_set(d, err, 0, "Out of memory");
+        return diag_no_memory(d);
     l4_policies_sort(&sorted);
     remove_table(&t, NFT_TABLE);
     remove_table(&t, NFT_BLOCK_TABLE);

@@ -67,7 +67,7 @@ int podman_info_parse(struct slice output, struct podman_info *ret, struct diag 
     struct slice line = object_line(output);
     int r = json_text_read(line, 0, &root, NULL);
     if (r == ERR_NOMEM)
-        return diag_set(d, ERR_NOMEM, 0, "Out of memory");
+        return diag_no_memory(d);
     if (r < 0)
         return bad(d, "it isn't JSON");
     r = read_root(root, &i, d);

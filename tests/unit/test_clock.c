@@ -1,5 +1,6 @@
 #include "testing.h"
 
+#include <limits.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -123,6 +124,19 @@ static void other_texts_are_no_times(void **state UNUSED)
     }
 }
 
+static void what_is_left_is_never_too_little_and_ends_at_0(void **state UNUSED)
+{
+    uint64_t now = clock_mono_ns();
+    assert_int_equal(clock_left_ms(now), 0);
+    assert_int_equal(clock_left_ms(0), 0);
+    assert_int_equal(clock_left_ms(UINT64_MAX), INT_MAX);
+    int left = clock_left_ms(clock_mono_ns() + 3600 * NS_PER_S);
+    assert_in_range(left, 3590000, 3600001);
+    uint64_t deadline = clock_mono_ns() + NS_PER_MS / 2;
+    left = clock_left_ms(deadline);
+    assert_true(left == 1 || clock_mono_ns() >= deadline);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +147,7 @@ int main(void)
         cmocka_unit_test(years_of_five_digits_stop_at_the_border),
         cmocka_unit_test(every_month_begins_and_ends_on_its_day),
         cmocka_unit_test(monotonic_time_never_goes_back),
+        cmocka_unit_test(what_is_left_is_never_too_little_and_ends_at_0),
         cmocka_unit_test(wall_time_agrees_with_the_c_library),
     };
     return cmocka_run_group_tests_name("clock", tests, NULL, NULL);

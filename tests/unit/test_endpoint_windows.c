@@ -83,7 +83,7 @@ int hns_endpoint_query(struct hns_endpoint_handle *h UNUSED, char **ret, struct 
         *ret = mem_strdup(hns.tells);
         return *ret != NULL ? 0 : ERR_NOMEM;
     }
-    CLEANUP(hns_json_unrefp)
+    CLEANUP(json_text_unrefp)
     json_t *whole = json_pack("{s:s, s:s, s:O}", "ID", hns.other_id != NULL ? hns.other_id : GUID_A,
                               "HostComputeNamespace", SPACE, "Policies", hns.policies);
     *ret = whole != NULL ? hns_json_write(whole) : NULL;

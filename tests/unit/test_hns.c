@@ -360,7 +360,7 @@ static void only_what_hns_knows_is_made(void **state)
 {
     (void)state;
     struct l4_policy p, held;
-    CLEANUP(hns_json_unrefp)
+    CLEANUP(json_text_unrefp)
     json_t *value = json_loads(
         "{\"Type\":\"L4WFPPROXY\",\"Settings\":{\"OutboundProxyPort\":\"80\",\"FilterTuple\":{"
         "\"Protocols\":\"6\",\"Priority\":3},"
@@ -368,7 +368,7 @@ static void only_what_hns_knows_is_made(void **state)
         0, NULL);
     assert_int_equal(l4_json_read_policy(value, "policy", &p, NULL), 0);
     assert_true(p.guard.has_uid);
-    CLEANUP(hns_json_unrefp) json_t *made = hns_policy_make(&p);
+    CLEANUP(json_text_unrefp) json_t *made = hns_policy_make(&p);
     CLEANUP(mem_freep) char *text = hns_json_write(made);
     assert_string_equal(
         text, "{\"Type\":\"L4WFPPROXY\",\"Settings\":{\"OutboundProxyPort\":\"80\",\"FilterTuple\":"
