@@ -26,7 +26,6 @@ struct runtime_container {
     const char *name;       /* "namespace/pod/container", "namespace/pod", for people */
     bool running;           /* sandbox: ready */
     bool host_network;
-    int pid; /* 0: none */
     /* A name for endpoint_open: the path of its network namespace, or "pid:PID@START"; "" not known. Windows: the namespace's GUID. */
     const char *network_path;
     const char *network_problem; /* why network_path is ""; else "" */

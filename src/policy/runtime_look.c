@@ -97,7 +97,6 @@ static void finish(struct look *l)
         .sandbox_id = l->has_sandbox ? l->sandbox.id : "",
         .name = name,
         .running = o->state == CRI_RUNNING,
-        .pid = o->info.pid,
     };
     if (merge(&l->container.labels, &l->sandbox.labels, &labels, &c.label_count) < 0 ||
         merge(&l->container.annotations, &l->sandbox.annotations, &annotations,

@@ -245,6 +245,22 @@ static void the_program_keeps_its_signals_and_namespaces(void **state UNUSED)
     stile_policies_free(p);
 }
 
+/* The kernel tells such a program of no child's end, not even when it asks. */
+static void a_program_that_ignores_the_end_of_children_loses_nothing(void **state UNUSED)
+{
+    struct stile_policies *p = list_of("8000");
+    struct stile_endpoint *e = opened(&container);
+    struct stile_policy_error error;
+
+    (void)signal(SIGCHLD, SIG_IGN);
+    assert_int_equal(stile_endpoint_apply(e, p, 0, NULL, &error), 0);
+    assert_int_equal(how_many(e), 1);
+    assert_int_equal(stile_endpoint_clear(e, 0, NULL, &error), 0);
+    (void)signal(SIGCHLD, SIG_DFL);
+    stile_endpoint_close(e);
+    stile_policies_free(p);
+}
+
 /* ---- Memory ---- */
 
 static size_t living; /* what jansson holds */
@@ -498,6 +514,7 @@ int main(void)
         cmocka_unit_test(a_blocked_network_takes_a_whole_set_and_no_single_policies),
         cmocka_unit_test(errors_of_the_system_have_their_codes),
         cmocka_unit_test(the_program_keeps_its_signals_and_namespaces),
+        cmocka_unit_test(a_program_that_ignores_the_end_of_children_loses_nothing),
         cmocka_unit_test(lack_of_memory_is_an_error_and_changes_nothing),
         cmocka_unit_test(threads_change_endpoints_of_their_own_at_once),
         cmocka_unit_test(what_another_thread_forks_does_not_keep_the_endpoint),

@@ -41,9 +41,8 @@ static void print_pairs(const char *what, const struct runtime_label *pairs, siz
 
 static void print_container(const char *event, const struct runtime_container *c)
 {
-    printf("%s %s in %s %s %s%s network:%s%s", event, c->id, c->sandbox_id, c->name,
-           c->running ? "running" : "ended", c->host_network ? " host" : "", c->network_path,
-           c->pid > 0 ? "" : " no-pid");
+    printf("%s %s in %s %s %s%s network:%s", event, c->id, c->sandbox_id, c->name,
+           c->running ? "running" : "ended", c->host_network ? " host" : "", c->network_path);
     print_pairs("label", c->labels, c->label_count);
     print_pairs("annotation", c->annotations, c->annotation_count);
     puts(c->network_problem[0] != '\0' ? " problem" : "");
