@@ -41,10 +41,11 @@ static void test_chains_that_no_policy_needs_are_not_there(void **state)
 {
     (void)state;
     static const char *const of_udp[] = {"output_udp", "prerouting_udp", "returned_udp",
-                                         "closed_udp"};
-    static const char *const of_outbound[] = {"output_nat", "output_stray", "output_udp",
-                                              "postrouting", "outbound_redirect"};
-    static const char *const of_inbound[] = {"prerouting_nat", "inbound_redirect"};
+                                         "closed_udp", "output_answers"};
+    static const char *const of_outbound[] = {
+        "output_nat",        "output_stray",   "output_udp",    "postrouting",
+        "outbound_redirect", "output_lasting", "output_answers"};
+    static const char *const of_inbound[] = {"prerouting_nat", "inbound_redirect", "input_lasting"};
 
     for (size_t i = 0; i < ARRAY_LEN(of_udp); i++)
         expect_chain("'OutboundProxyPort':'1','UserID':'1','FilterTuple':{'Protocols':'6'}",
@@ -55,6 +56,21 @@ static void test_chains_that_no_policy_needs_are_not_there(void **state)
     for (size_t i = 0; i < ARRAY_LEN(of_inbound); i++)
         expect_chain("'OutboundProxyPort':'1','UserID':'1','FilterTuple':{'Protocols':'6,17'}",
                      of_inbound[i], NULL);
+}
+
+static void test_answers_for_an_inbound_proxy_are_of_whom_its_guards_know(void **state)
+{
+    (void)state;
+
+    expect_chain(
+        "'OutboundProxyPort':'1','UserID':'1','FilterTuple':{'Protocols':'6,17'}|"
+        "'InboundProxyPort':'2','UserID':'2','FilterTuple':{'Protocols':'17','LocalPorts':'53'}|"
+        "'InboundProxyPort':'2','UserID':'2','FilterTuple':{'Protocols':'17','LocalPorts':'54'}|"
+        "'InboundProxyPort':'3','UserID':'3','FilterTuple':{'Protocols':'6'}",
+        "output_answers",
+        "meta skuid 2 return\nip daddr 127.0.0.0/8 accept\nip6 daddr ::1 accept\n"
+        "meta mark set meta mark & 0xffefffff\njump outbound_redirect\njump outbound_tproxy\n"
+        "meta mark & 0x00100000 == 0x00100000 drop\n");
 }
 
 static void test_inbound_filters_by_its_own_side_as_destination(void **state)
@@ -396,6 +412,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_outbound_policy_decides_in_a_chain_of_its_own),
         cmocka_unit_test(test_chains_that_no_policy_needs_are_not_there),
+        cmocka_unit_test(test_answers_for_an_inbound_proxy_are_of_whom_its_guards_know),
         cmocka_unit_test(test_inbound_filters_by_its_own_side_as_destination),
         cmocka_unit_test(test_addresses_of_one_family_leave_the_other_alone),
         cmocka_unit_test(test_prefixes_that_touch_or_overlap_are_one),
