@@ -20,8 +20,8 @@
 #define POLICY_MARK          0x00100000u
 #define POLICY_MARK_MASK     0x00100000u
 #define POLICY_TAKEN_MARK    0x00200000u /* of conntrack's alone: inbound UDP that a proxy was given */
-#define POLICY_ROUTES        57110 /* table of `local default dev lo`, both families */
-#define POLICY_RULE_PRIORITY 5711  /* of `fwmark … lookup 57110` */
+#define POLICY_ROUTES        57110       /* table of `local default dev lo`, both families */
+#define POLICY_RULE_PRIORITY 5711        /* of `fwmark … lookup 57110` */
 
 /* The commands for `nft -f -` (nft's own language: its JSON can't say `socket cgroupv2`). Policies in the order of evaluation; they have passed l4_check. Also removes the block. */
 int nft_rules_replace(const struct l4_policies *l, struct buf *ret, struct diag *d);

@@ -967,7 +967,8 @@ static void a_path_that_leads_out_of_the_cgroups_is_refused(void **state UNUSED)
         CLEANUP(l4_policies_release) struct l4_policies l = policies("[" TCP_POLICY "]");
         l.items[0].guard.has_uid = false;
         (void)snprintf(l.items[0].guard.cgroup, sizeof(l.items[0].guard.cgroup), "%s", paths[i]);
-        int expected = i + 1 < ARRAY_LEN(paths) ? ERR_FORMAT : ERR_INVAL; /* it is there, as a file */
+        int expected =
+            i + 1 < ARRAY_LEN(paths) ? ERR_FORMAT : ERR_INVAL; /* it is there, as a file */
         if (endpoint_add(endpoint, &l, &change, &d) != expected)
             fail_msg("%s: %s", paths[i], d.text);
     }
