@@ -69,7 +69,7 @@ static uint16_t *slot_of(struct earlier *e, const struct question *q, unsigned k
     uint64_t value[1 + ARRAY_LEN(q->lists)] = {kind};
 
     for (size_t i = 0; i < ARRAY_LEN(q->lists); i++)
-        value[1 + i] = (kind & (ANY_LOCAL_PORT << i)) != 0 ? 0 : q->lists[i];
+        value[1 + i] = (kind & ((unsigned)ANY_LOCAL_PORT << i)) != 0 ? 0 : q->lists[i];
     size_t slot =
         (size_t)(siphash13(unkeyed, slice_of(value, sizeof(value))) % ARRAY_LEN(e->slots));
     for (; e->slots[slot] != 0; slot = (slot + 1) % ARRAY_LEN(e->slots)) {

@@ -231,15 +231,15 @@ static int parse_expected(struct nft_listing *l, struct slice document, const ch
 }
 
 static int compare_table(struct slice listing, struct slice document, const char *table,
-                         struct comparison *c, bool *ret_drifted, struct diag *d)
+                         struct comparison c, bool *ret_drifted, struct diag *d)
 {
     CLEANUP(nft_listing_release) struct nft_listing found;
     CLEANUP(nft_listing_release) struct nft_listing wanted;
 
     nft_listing_init(&found);
     nft_listing_init(&wanted);
-    c->found = &found;
-    c->expected = &wanted;
+    c.found = &found;
+    c.expected = &wanted;
     int err = nft_listing_parse(&found, listing, table);
     if (err == ERR_NOMEM)
         return diag_no_memory(d);
@@ -250,7 +250,7 @@ static int compare_table(struct slice listing, struct slice document, const char
         return err;
     nft_listing_sort(&found);
     nft_listing_sort(&wanted);
-    return compare(c, table, ret_drifted, d);
+    return compare(&c, table, ret_drifted, d);
 }
 
 int nft_compare(struct slice listing, const struct l4_policies *expected, struct buf *ret,
@@ -262,7 +262,7 @@ int nft_compare(struct slice listing, const struct l4_policies *expected, struct
     buf_init(&document, EXPECTED_MAX);
     int err = nft_rules_replace(expected, &document, d);
     return err < 0 ? err
-                   : compare_table(listing, buf_slice(&document), NFT_TABLE, &c, ret_drifted, d);
+                   : compare_table(listing, buf_slice(&document), NFT_TABLE, c, ret_drifted, d);
 }
 
 int nft_compare_block(struct slice listing, struct buf *ret, bool *ret_drifted, struct diag *d)
@@ -274,5 +274,5 @@ int nft_compare_block(struct slice listing, struct buf *ret, bool *ret_drifted, 
     int err = nft_rules_block(&document, d);
     return err < 0
                ? err
-               : compare_table(listing, buf_slice(&document), NFT_BLOCK_TABLE, &c, ret_drifted, d);
+               : compare_table(listing, buf_slice(&document), NFT_BLOCK_TABLE, c, ret_drifted, d);
 }
