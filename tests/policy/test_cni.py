@@ -183,7 +183,7 @@ def check_finds_what_somebody_changed(world):
     network.add(pod.path)
     network.check(pod.path)
     pod.check("nft", "delete", "table", "inet", TABLE)
-    fails(101, "1 policies are missing", network.check, pod.path)
+    fails(101, "1 of them missing, 0 there", network.check, pod.path)
     assert not has_policies(pod), "a check changes nothing"
     network.add(pod.path)
     network.check(pod.path)
