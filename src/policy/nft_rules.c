@@ -118,11 +118,10 @@ static void drop_foreign(const struct draft *d)
              of);
 }
 
-/* Drops what a policy would send to a proxy in any way. */
-static void decide_outbound(const struct draft *d)
+/* Drops what a policy of this direction would send to a proxy in any way. */
+static void decide(const struct draft *d, bool inbound)
 {
-    static const struct nft_view views[] = {{false, NFT_REDIRECT, false},
-                                            {false, NFT_TPROXY, false}};
+    const struct nft_view views[] = {{inbound, NFT_REDIRECT, false}, {inbound, NFT_TPROXY, false}};
 
     nft_rule(d->text, CLEAR);
     for (size_t i = 0; i < ARRAY_LEN(views); i++)
@@ -167,7 +166,7 @@ static void output_answers(const struct draft *d)
     nft_view_guards(d->text, d->policies, inbound_tproxy, L4_UDP);
     nft_view_guards(d->text, d->policies, inbound_redirect, L4_UDP);
     part_loopback(d, false, "");
-    decide_outbound(d);
+    decide(d, false);
     nft_chain_end(d->text);
 }
 
@@ -179,6 +178,8 @@ static void output_stray(const struct draft *d)
     if (!has_outbound(d))
         return;
     nft_chain_begin(d->text, "output_stray", "type filter hook output priority -170");
+    /* What was turned to loopback would go on from there by the next segment. It takes no privilege, and no program of today needs it. */
+    nft_rule(d->text, "meta l4proto { tcp, udp } exthdr rt exists drop");
     drop_foreign(d);
     if ((redirected & L4_TCP) != 0)
         go_to_lasting(d, "tcp flags syn");
@@ -189,7 +190,7 @@ static void output_stray(const struct draft *d)
     nft_rule(d->text, "ct state established,related,new accept");
     nft_rule(d->text, "meta l4proto != { tcp, udp } accept");
     part_loopback(d, false, "");
-    decide_outbound(d);
+    decide(d, false);
     nft_chain_end(d->text);
     if (redirected != 0)
         output_lasting(d);
@@ -225,6 +226,23 @@ static void output_udp(const struct draft *d)
         return;
     nft_chain_begin(d->text, "output_udp_loopback", NULL);
     mark(d, loopback_tproxy);
+    nft_chain_end(d->text);
+}
+
+/* A change is one transaction, but the chains of a hook run one after the other: a packet may meet the old rules in one and the new ones in
+ * the next, and be taken by neither (UDP whose mode changes). So what begins and would go direct is asked about once more in the end. */
+static void output_end(const struct draft *d)
+{
+    if (!has_outbound(d))
+        return;
+    nft_chain_begin(d->text, "output_end", "type filter hook output priority -90");
+    nft_rule(d->text, "ct state != new accept");
+    nft_rule(d->text, "meta l4proto != { tcp, udp } accept");
+    nft_rule(d->text, "ct status dnat accept");
+    if (has(d, outbound_tproxy))
+        nft_rule(d->text, "meta l4proto udp meta " MARKED " accept");
+    part_loopback(d, false, "");
+    decide(d, false);
     nft_chain_end(d->text);
 }
 
@@ -394,6 +412,12 @@ static void input(const struct draft *d)
     nft_rule(d->text, "ct state invalid,untracked goto input_stray");
     port_rule(d, "tcp", &tcp, "goto closed_tcp");
     port_rule(d, "udp", &udp, "goto closed_udp");
+    if (takes_inbound_udp(d)) { /* as output_end */
+        nft_rule(d->text, "meta l4proto != udp accept");
+        nft_rule(d->text, "ct status dnat accept");
+        nft_rule(d->text, "ct " TAKEN " accept");
+        decide(d, true);
+    }
     nft_chain_end(d->text);
     input_stray(d, &tcp, &udp);
     if (has(d, inbound_redirect))
@@ -417,6 +441,7 @@ static void chains(const struct draft *d)
     output_nat(d);
     output_stray(d);
     output_udp(d);
+    output_end(d);
     postrouting(d);
     prerouting_udp(d);
     prerouting_nat(d);

@@ -245,6 +245,57 @@ def nobody_answers_in_the_place_of_an_inbound_proxy(world):
         world.end_test()
 
 
+def what_a_chain_has_missed_goes_nowhere(world):
+    """While rules change a packet may meet old ones in one chain and new ones in another: as if one of them weren't there."""
+    attempts = [f"to({kind}({family}), '{address}', 7000)" for kind in ("tcp", "udp")
+                for family, address in ((4, "192.0.2.2"), (6, "2001:db8::2"))]
+    for mode, chains in (("tproxy", ("output_nat", "output_udp")), ("redirect", ("output_nat",))):
+        for attempt in attempts:
+            pod = world.pod()
+            world.policy("apply", pod.path, "--file", world.file(text(policy(outbound=8000, protocols=BOTH, UdpMode=mode))))
+            for chain in chains:
+                pod.check("nft", "flush", "chain", "inet", "stile_policy", chain)
+            assert leaves(pod, attempt) == [], (mode, attempt)
+            assert leaves(pod, attempt, PROXY_UID, 1) != [], ("the proxy", mode, attempt)
+            pod.check("nft", "flush", "chain", "inet", "stile_policy", "output_end")
+            assert leaves(pod, attempt, wanted=1) != [], ("the control", mode, attempt)
+            world.end_test()
+
+
+def what_an_inbound_chain_has_missed_is_not_heard(world):
+    for mode, chain in (("tproxy", "prerouting_udp"), ("redirect", "prerouting_nat")):
+        pod = world.pod()
+        heard = pod.start(PYTHON, "-IS", "-c", PRELUDE + HEARS, pod.ip4, pod.ip6, ready="ready\n")
+        world.policy("apply", pod.path, "--file",
+                     world.file(text(policy(inbound=8001, protocols=BOTH, UdpMode=mode))))
+        pod.check("nft", "flush", "chain", "inet", "stile_policy", chain)
+        for address in (pod.ip4, pod.ip6):
+            call(address, 7000, b"hidden")
+        world.policy("clear", pod.path)
+        for address in (pod.ip4, pod.ip6):
+            call(address, 7000, b"open " + address.encode())
+        expected = [f"b'open {address}'" for address in (pod.ip4, pod.ip6)]
+        assert sorted(wait_for(heard, expected)) == sorted(expected), (mode, heard.lines())
+        world.end_test()
+
+
+def a_routing_header_leads_nobody_out(world):
+    """From loopback a redirected packet would go on to its next segment, in a pod that forwards."""
+    header = "struct.pack('8B', 0, 4, 4, 1, 1, 0, 0, 0) + socket.inet_pton(10, '2001:db8::2') + socket.inet_pton(10, ip6)"
+    for kind in ("tcp", "udp"):
+        attempt = f"s = {kind}(6); s.setsockopt(41, 57, {header}); to(s, '2001:db8::2', 7000)"
+        for mode in ("tproxy", "redirect"):
+            pod = world.pod()
+            for name in ("all.forwarding", "all.seg6_enabled", "lo.seg6_enabled", "eth0.seg6_enabled"):
+                pod.check("sysctl", "-qw", f"net.ipv6.conf.{name}=1")
+            pod.check("ip", "-6", "route", "replace", "default", "via", "fd09::1")
+            world.policy("apply", pod.path, "--file", world.file(text(policy(outbound=8000, protocols=BOTH, UdpMode=mode))))
+            assert leaves(pod, attempt) == [], (kind, mode)
+            world.policy("clear", pod.path)
+            assert leaves(pod, attempt, wanted=1) != [], ("the control", kind, mode)
+            world.end_test()
+
+
 def nobody_shares_the_port_of_a_redirecting_proxy_and_answers(world):
     """SO_REUSEADDR, which many servers set, lets a program of another user bind it, too."""
     pod = world.pod()
@@ -448,5 +499,6 @@ if __name__ == "__main__":
                     nobody_answers_in_the_place_of_an_inbound_proxy, nobody_shares_the_port_of_a_redirecting_proxy_and_answers,
                     nobody_answers_in_the_place_of_an_outbound_proxy,
                     nobody_outside_goes_on_with_what_was_direct, who_is_called_does_not_call_past_an_inbound_proxy,
-                    nobody_shares_the_port_of_a_proxy_that_runs,
+                    what_a_chain_has_missed_goes_nowhere, what_an_inbound_chain_has_missed_is_not_heard,
+                    a_routing_header_leads_nobody_out, nobody_shares_the_port_of_a_proxy_that_runs,
                     exceptions_by_link_local_addresses_pass, an_app_behind_an_inbound_proxy_hears_nothing_that_is_sent_to_all], limit_s=280)

@@ -43,8 +43,8 @@ static void test_chains_that_no_policy_needs_are_not_there(void **state)
     static const char *const of_udp[] = {"output_udp", "prerouting_udp", "returned_udp",
                                          "closed_udp", "output_answers"};
     static const char *const of_outbound[] = {
-        "output_nat",        "output_stray",   "output_udp",    "postrouting",
-        "outbound_redirect", "output_lasting", "output_answers"};
+        "output_nat",        "output_stray",   "output_udp",     "postrouting",
+        "outbound_redirect", "output_lasting", "output_answers", "output_end"};
     static const char *const of_inbound[] = {"prerouting_nat", "inbound_redirect", "input_lasting"};
 
     for (size_t i = 0; i < ARRAY_LEN(of_udp); i++)

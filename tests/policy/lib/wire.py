@@ -10,6 +10,17 @@ OUTGOING = 4  # of the host's end: what goes to the pod
 TCP, UDP = 6, 17
 
 
+HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION = 0, 43, 44, 60  # of IPv6
+
+
+def behind_extensions(packet):
+    """The protocol of a packet of IPv6, whatever headers stand before it (RFC 8200, section 4)."""
+    protocol, at = packet[6], 40
+    while protocol in (HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION) and at + 2 <= len(packet):
+        protocol, at = packet[at], at + (8 if protocol == FRAGMENT else 8 * (packet[at + 1] + 1))
+    return protocol
+
+
 class Wire:
     """The host's end of a pod's interface, from now on."""
 
@@ -39,6 +50,8 @@ class Wire:
                 continue
             old = kind == 0x0800
             protocol, addresses = (packet[9], packet[12:20]) if old else (packet[6], packet[8:40])
+            if not old:
+                protocol = behind_extensions(packet)
             half = len(addresses) // 2
             family = socket.AF_INET if old else socket.AF_INET6
             if protocol in (TCP, UDP):
