@@ -19,7 +19,7 @@ packages() {
     demo) echo postgresql redis-server nginx-light curl dnsutils iproute2 netcat-openbsd openssl ;;
     test)
         echo haproxy dnsmasq-base socat python3 python3-grpcio python3-protobuf python3-grpc-tools util-linux procps \
-            strace e2fsprogs dbus openssh-client openssh-server nftables
+            strace e2fsprogs dbus openssh-client openssh-server nftables locales
         ;;
     lint) echo clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc python3 ;;
     windows) echo gcc-mingw-w64-x86-64-posix wine wine64 osslsigncode dpkg-dev python3 ;;

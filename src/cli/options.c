@@ -106,9 +106,11 @@ static int unknown(struct parse *p, const char *given)
 {
     const char *best = NULL;
     char name[OPTION_NAME_SIZE];
-    size_t distance = WORD_DISTANCE_NEAR + 1, len = strcspn(given, "=");
+    size_t len = strcspn(given, "=");
     (void)str_format(name, sizeof(name), "%.*s", (int)len, given + strspn(given, "-"));
     name[strcspn(name, "=")] = '\0';
+    /* "--host" isn't "--port". */
+    size_t distance = MIN(WORD_DISTANCE_NEAR, MAX(strlen(name) / 3, (size_t)1)) + 1;
     find_near(p->spec->own, name, &best, &distance);
     find_near(p->spec->shared, name, &best, &distance);
     return diag_set(p->diag, ERR_INVAL, 0, "There is no option %.*s%s%s%s", (int)len, given,

@@ -335,6 +335,7 @@ static int lock_for(const struct endpoint *e, const struct endpoint_change *c, i
 struct want {
     want_fn *fn;
     bool remembered; /* it builds on what is there alone, of which a block is a part */
+    bool compares;   /* with what should be: a block is drift then */
 };
 
 static int change(const struct endpoint *e, struct want want, const struct l4_policies *given,
@@ -360,7 +361,11 @@ static int change(const struct endpoint *e, struct want want, const struct l4_po
         err = want.fn(&s, given, &wanted, d);
     if (err == 0)
         err = check(&wanted, d);
-    return err < 0 ? err : settle(e, lock, &s, &wanted, c, d);
+    if (err == 0)
+        err = settle(e, lock, &s, &wanted, c, d);
+    if (err == 0 && s.blocked && want.compares)
+        c->drifted = true;
+    return err;
 }
 
 int endpoint_add(struct endpoint *e, const struct l4_policies *more, struct endpoint_change *c,
@@ -385,7 +390,8 @@ int endpoint_reconcile(struct endpoint *e, const struct l4_policies *wanted,
                        struct endpoint_change *c, struct diag *d)
 {
     const struct want want = {.fn = wanted != NULL ? want_given : want_remembered,
-                              .remembered = wanted == NULL};
+                              .remembered = wanted == NULL,
+                              .compares = true};
 
     return change(e, want, wanted, c, d);
 }

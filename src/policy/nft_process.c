@@ -139,20 +139,37 @@ struct running {
     struct report report;
 };
 
-static int open_input(struct slice input)
+static int write_all(int fd, struct slice input)
 {
-    int fd = memfd_create("stile-policy", MFD_CLOEXEC);
-
-    while (fd >= 0 && input.len > 0) {
+    while (input.len > 0) {
         ssize_t n = write(fd, input.data, input.len);
         if (n < 0 && errno != EINTR)
-            fd_closep(&fd);
-        else if (n > 0)
+            return -errno;
+        if (n > 0)
             input = slice_from(input, (size_t)n);
     }
-    if (fd >= 0)
-        (void)lseek(fd, 0, SEEK_SET);
-    return fd;
+    return 0;
+}
+
+/* Where the caller's files may not be as large (RLIMIT_FSIZE), the signal that would end him is held back and taken. -1 and errno. */
+static int open_input(struct slice input)
+{
+    const struct timespec now = {0};
+    sigset_t too_large, before, pending;
+    CLEANUP(fd_closep) int fd = memfd_create("stile-policy", MFD_CLOEXEC);
+
+    if (fd < 0)
+        return -1;
+    (void)sigemptyset(&too_large);
+    (void)sigaddset(&too_large, SIGXFSZ);
+    (void)sigpending(&pending);
+    (void)pthread_sigmask(SIG_BLOCK, &too_large, &before);
+    int err = write_all(fd, input);
+    if (err == -EFBIG && sigismember(&pending, SIGXFSZ) == 0)
+        (void)sigtimedwait(&too_large, NULL, &now);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = -err;
+    return err == 0 && lseek(fd, 0, SEEK_SET) == 0 ? fd_steal(&fd) : -1;
 }
 
 static void keep_output(struct running *r, struct slice bytes)

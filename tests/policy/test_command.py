@@ -231,9 +231,23 @@ def a_block_is_told(world):
     expect("policy drop" in world.ruleset(blue), world.ruleset(blue))
     told = world.good("reconcile", blue)
     expect(told.out.startswith("Nothing has drifted.\n") and "the endpoint is blocked" in told.out, told)
+    right = ("--file", write("right.json", world.good("list", blue, "--json").json()))
+    told = world.stile("reconcile", blue, *right, "--check")
+    expect(told.status == 3 and "would lift the block" in told.out, told)
+    told = world.good("reconcile", blue, *right)
+    expect("repaired" in told.out and "lifts the block" in told.out, told)
+    expect(world.good("list", blue, "--blocked").out == "blue isn't blocked.\n", "open again")
     world.good("clear", blue)
     listed = world.good("list", blue, "--json")
     expect(listed.json() == [] and not listed.err, listed)
+
+
+def a_limit_of_files_is_a_failure_like_any(world):
+    blue = world.namespace("blue")
+    command = f"ulimit -f 0; exec {STILE} policy add {blue} --port 80 --uid 9"
+    told = world.run(["bash", "-c", command])
+    expect(told.status == 1 and "File too large" in told.err, told)
+    expect(world.good("list", blue, "--json").json() == [], "something was changed")
 
 
 def several_writers_lose_nothing(world):
@@ -818,7 +832,7 @@ if __name__ == "__main__":
         an_unknown_command_names_the_near_one_or_where_they_are_listed, help_tells_of_all_commands, policy_alone_and_its_help_show_the_commands, command_lines_that_make_no_sense_are_refused_with_2,
         names_that_are_none_are_refused, endpoints_that_are_not_there_are_named, the_hosts_own_network_is_refused_without_host,
         a_process_is_an_endpoint_until_it_ends, lookup_says_where_it_looked, watch_says_once_what_it_waits_for, every_option_becomes_what_it_says,
-        list_tells_people_everything, a_cgroup_must_be_there, a_block_is_told, several_writers_lose_nothing, who_is_waited_for_is_said,
+        list_tells_people_everything, a_cgroup_must_be_there, a_block_is_told, a_limit_of_files_is_a_failure_like_any, several_writers_lose_nothing, who_is_waited_for_is_said,
         json_has_what_the_man_page_says, output_that_cant_be_written_is_a_failure,
         a_change_whose_report_cant_be_written_is_told_as_made, port_alone_sets_both_directions, add_says_what_is_new_and_what_was_there,
         what_list_prints_apply_reads, apply_touches_nothing_that_is_right, dry_run_prints_what_would_be_sent_and_sends_nothing,

@@ -544,7 +544,7 @@ static void freeing_in_any_event_is_safe(UNUSED void **state)
 static void an_allocation_that_fails_only_delays_the_watching(UNUSED void **state)
 {
     bool whole = false;
-    for (uint64_t n = 1; n < 400 && !whole; n += 9) {
+    for (uint64_t n = 1; n < 2000 && !whole; n += 9) {
         struct fixture f;
         struct watched w = {.listed = 1, .troubled = true};
         struct runtime *r = NULL;
