@@ -1,22 +1,25 @@
-/* libstile-policy: layer-4 proxy policies, which send the connections of a container through the proxy beside it.
- * See libstile-policy(3); the model and its words are in stile-policy(1).
+/* libstile-policy: layer-4 proxy policies, which send the connections of a container through the
+ * proxy beside it. See libstile-policy(3); the model and its words are in stile-policy(1).
  *
- * Errors. Functions that can fail return 0 or a negative enum stile_policy_code, with a text for people in *error, which
- * may be NULL. What a function gives back through a pointer (`ret`, `into`, the result) is written on success only.
+ * Errors. Functions that can fail return 0 or a negative enum stile_policy_code, with a text for
+ * people in *error, which may be NULL. What a function gives back through a pointer (`ret`, `into`,
+ * the result) is written on success only.
  *
- * Ownership. What a function made is freed by the function named beside it, and by no other: not by free(3). Nothing that is
- * passed in is kept: texts and lists may go as soon as the call has returned. Functions that free take NULL.
+ * Ownership. What a function made is freed by the function named beside it, and by no other: not by
+ * free(3). Nothing that is passed in is kept: texts and lists may go as soon as the call has
+ * returned. Functions that free take NULL.
  *
  * Threads. There is no state but in the objects (and the memory which nft is new enough, which no
- * thread and no forked child waits for). Different threads may use different objects at once, one object one thread at a
- * time; a list that nobody changes may be read by several. The calling thread's namespaces, directory, signal handlers and
- * environment stay as they are.
+ * thread and no forked child waits for). Different threads may use different objects at once, one
+ * object one thread at a time; a list that nobody changes may be read by several. The calling
+ * thread's namespaces, directory, signal handlers and environment stay as they are.
  *
- * Blocking. Functions named stile_endpoint_… ask the system and block until it has answered. On Linux
- * that is nft, commonly for milliseconds; one that hangs is killed after 30 seconds, and given up
- * after 35. Opening and listing run it once, a change up to three times, after waiting at most 30
- * seconds for another program that is changing the same endpoint. stile_endpoint_find takes at most 10
- * seconds, with podman 20. All others only compute; but a user's or group's name ("uid", "gid") is looked up in the host's user database.
+ * Blocking. Functions named stile_endpoint_… ask the system and block until it has answered. On
+ * Linux that is nft, commonly for milliseconds; one that hangs is killed after 30 seconds, and
+ * given up after 35. Opening and listing run it once, a change up to three times, after waiting at
+ * most 30 seconds for another program that is changing the same endpoint. stile_endpoint_find takes
+ * at most 10 seconds, with podman 20. All others only compute; but a user's or group's name ("uid",
+ * "gid") is looked up in the host's user database.
  *
  * Versions. Within one soname functions and codes are only added, and structures keep their size:
  * what is `reserved` in them, which the library sets to 0, may come to mean something.
@@ -78,14 +81,16 @@ int stile_policies_new(struct stile_policies **ret, struct stile_policy_error *e
 void stile_policies_free(struct stile_policies *p);
 size_t stile_policies_count(const struct stile_policies *p);
 
-/* The list becomes what the text says: one policy, an array of them, or {"Policies":[…]}, in the form of HNS's L4WFPPROXY. */
+/* The list becomes what the text says: one policy, an array of them, or {"Policies":[…]}, in the
+ * form of HNS's L4WFPPROXY. */
 int stile_policies_read_json(struct stile_policies *p, const char *text, size_t len,
                              struct stile_policy_error *error);
 /* One line, NUL-terminated: stile_policy_free. */
 int stile_policies_write_json(const struct stile_policies *p, char **ret,
                               struct stile_policy_error *error);
 
-/* Names and values of `stile policy add`'s options, without dashes: {"port", "8000"}, {"uid", "1337"}, … */
+/* Names and values of `stile policy add`'s options, without dashes: {"port", "8000"}, {"uid",
+ * "1337"}, … */
 struct stile_policy_setting {
     const char *name, *value;
 };
@@ -94,14 +99,16 @@ struct stile_policy_setting {
 int stile_policies_add(struct stile_policies *p, const struct stile_policy_setting *settings,
                        size_t count, struct stile_policy_error *error);
 
-/* Policy number `index` (from 0) in one line for people: stile_policy_free. EINVAL: there is none. */
+/* Policy number `index` (from 0) in one line for people: stile_policy_free. EINVAL: there is
+ * none. */
 int stile_policies_describe(const struct stile_policies *p, size_t index, char **ret,
                             struct stile_policy_error *error);
 
 enum stile_policy_system { STILE_POLICY_HERE, STILE_POLICY_LINUX, STILE_POLICY_WINDOWS };
 
 /* Whether the list makes sense (EINVAL) and the system (enum stile_policy_system) can do it
- * (EUNSUPPORTED), as one endpoint's. The functions that change an endpoint check this themselves. */
+ * (EUNSUPPORTED), as one endpoint's. The functions that change an endpoint check this
+ * themselves. */
 int stile_policies_validate(const struct stile_policies *p, int system,
                             struct stile_policy_error *error);
 
@@ -114,8 +121,8 @@ struct stile_endpoint_names {
 };
 
 /* The endpoints of a running container, by its id or the beginning of it. runtime: its socket
- * ("unix:///run/containerd/containerd.sock", "npipe:////./pipe/containerd-containerd"), "podman", or NULL for the first that is
- * there. ret: stile_endpoint_names_release. */
+ * ("unix:///run/containerd/containerd.sock", "npipe:////./pipe/containerd-containerd"), "podman",
+ * or NULL for the first that is there. ret: stile_endpoint_names_release. */
 int stile_endpoint_find(const char *runtime, const char *container,
                         struct stile_endpoint_names *ret, struct stile_policy_error *error);
 void stile_endpoint_names_release(struct stile_endpoint_names *names);
@@ -124,8 +131,9 @@ struct stile_endpoint;
 
 enum { STILE_ENDPOINT_HOST = 1 }; /* the host's own network is meant: otherwise it is refused */
 
-/* Linux: "/run/netns/blue", "blue" (the same), "pid:1234", "pid:1234@START" (START: field 22 of /proc/PID/stat). Windows: an HNS
- * endpoint's GUID. The network is held until it is closed, whatever becomes of the name. */
+/* Linux: "/run/netns/blue", "blue" (the same), "pid:1234", "pid:1234@START" (START: field 22 of
+ * /proc/PID/stat). Windows: an HNS endpoint's GUID. The network is held until it is closed,
+ * whatever becomes of the name. */
 int stile_endpoint_open(const char *name, uint32_t flags, struct stile_endpoint **ret,
                         struct stile_policy_error *error);
 void stile_endpoint_close(struct stile_endpoint *e);
@@ -136,8 +144,8 @@ int stile_endpoint_list(struct stile_endpoint *e, struct stile_policies *into,
 
 enum { STILE_POLICY_DRY_RUN = 1 }; /* nothing is changed; `sent` is what would be sent */
 
-/* What a change did. ret may be NULL; else: stile_policy_result_release. A text is NULL when memory for it ran out: the change was made
- * nevertheless. */
+/* What a change did. ret may be NULL; else: stile_policy_result_release. A text is NULL when memory
+ * for it ran out: the change was made nevertheless. */
 struct stile_policy_result {
     size_t added, removed; /* policies */
     size_t unchanged;      /* those that were there and stay, whether they were given or not */
@@ -151,7 +159,8 @@ void stile_policy_result_release(struct stile_policy_result *r);
 
 /* Every change is whole or not at all. */
 
-/* These as well. Those that are there already stay as they are. EBLOCKED: see stile_endpoint_block. */
+/* These as well. Those that are there already stay as they are. EBLOCKED: see
+ * stile_endpoint_block. */
 int stile_endpoint_add(struct stile_endpoint *e, const struct stile_policies *more, uint32_t flags,
                        struct stile_policy_result *ret, struct stile_policy_error *error);
 /* These no more. ENOTFOUND if one of them isn't there: then none is removed. EBLOCKED, the same. */
@@ -162,17 +171,18 @@ int stile_endpoint_remove(struct stile_endpoint *e, const struct stile_policies 
 int stile_endpoint_apply(struct stile_endpoint *e, const struct stile_policies *wanted,
                          uint32_t flags, struct stile_policy_result *ret,
                          struct stile_policy_error *error);
-/* Repairs what somebody changed by hand. wanted: NULL for what the system remembers: a block, which stays, else policies. ENOTFOUND: it
- * remembers neither (there were none, or all that carried them was removed). */
+/* Repairs what somebody changed by hand. wanted: NULL for what the system remembers: a block, which
+ * stays, else policies. ENOTFOUND: it remembers neither (there were none, or all that carried them
+ * was removed). */
 int stile_endpoint_reconcile(struct stile_endpoint *e, const struct stile_policies *wanted,
                              uint32_t flags, struct stile_policy_result *ret,
                              struct stile_policy_error *error);
 /* None any more, and no trace of them or of a block. */
 int stile_endpoint_clear(struct stile_endpoint *e, uint32_t flags, struct stile_policy_result *ret,
                          struct stile_policy_error *error);
-/* Linux: nothing enters or leaves the network until a whole set of policies is applied (reconciled),
- * or all are cleared. For a container whose policies can't be applied: better no network than one
- * past the proxy. The numbers in ret are 0. */
+/* Linux: nothing enters or leaves the network until a whole set of policies is applied
+ * (reconciled), or all are cleared. For a container whose policies can't be applied: better no
+ * network than one past the proxy. The numbers in ret are 0. */
 int stile_endpoint_block(struct stile_endpoint *e, uint32_t flags, struct stile_policy_result *ret,
                          struct stile_policy_error *error);
 /* 1: it is so; 0: it isn't (on Windows never). */

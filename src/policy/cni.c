@@ -45,7 +45,8 @@ static int put_versions(struct buf *out, const struct cni_request *r)
                     json_pack("{s:s, s:o}", "cniVersion", r->version, "supportedVersions", list));
 }
 
-/* As it was; only that it says its version is seen to, as a result without one is taken for an old one. */
+/* As it was; only that it says its version is seen to, as a result without one is taken for an old
+ * one. */
 static int put_result(struct buf *out, struct cni_request *r, struct diag *d)
 {
     if (json_object_get(r->prev_result, "cniVersion") == NULL &&
@@ -57,7 +58,8 @@ static int put_result(struct buf *out, struct cni_request *r, struct diag *d)
                    : 0;
 }
 
-/* Another writer of the same endpoint, or a system that is too busy, may be done when the runtime comes again. */
+/* Another writer of the same endpoint, or a system that is too busy, may be done when the runtime
+ * comes again. */
 static int fail_change(struct cni_request *r, const char *msg, int err)
 {
     bool passes = err == ERR_BUSY || err == ERR_TIMEOUT;
@@ -87,7 +89,8 @@ static int open_endpoint(struct cni_request *r, struct endpoint **ret, struct di
     return err < 0 ? fail_change(r, "The container's network can't be opened", err) : 0;
 }
 
-/* Policies of UDP need the loopback interface up. Runtimes bring it up by another plugin, some at the same time. */
+/* Policies of UDP need the loopback interface up. Runtimes bring it up by another plugin, some at
+ * the same time. */
 static int apply(struct endpoint *e, const struct l4_policies *wanted, struct diag *d)
 {
     for (unsigned waited_ms = 0;; waited_ms += LOOPBACK_STEP_MS) {
@@ -161,9 +164,9 @@ static int clear(struct endpoint *e, struct diag *d)
     return err;
 }
 
-/* May come twice, after ADD has failed, or for a namespace that was removed. Where nft is gone (an uninstalled package, a node that is
- * being emptied) what it left is taken away without it: a pod that can't end would be worse, and rules that stay in a network that
- * lives on, too. */
+/* May come twice, after ADD has failed, or for a namespace that was removed. Where nft is gone (an
+ * uninstalled package, a node that is being emptied) what it left is taken away without it: a pod
+ * that can't end would be worse, and rules that stay in a network that lives on, too. */
 static int del(struct cni_request *r, struct diag *d)
 {
     char found[ENDPOINT_SYSTEM_SIZE];

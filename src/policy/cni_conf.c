@@ -368,7 +368,8 @@ int cni_conf_read(const struct cni_env *env, struct slice conf, struct cni_reque
                   struct diag *d)
 {
     int err = read_command(env, ret, d);
-    /* Older runtimes give nothing, or a configuration that is older than we know, with this question. */
+    /* Older runtimes give nothing, or a configuration that is older than we know, with this
+     * question. */
     if (err == 0 && ret->command == CNI_VERSION_QUERY) {
         struct diag ignored = {0};
         if (conf.len == 0 || read_json(conf, ret, &ignored) < 0 || read_version(ret, &ignored) < 0)

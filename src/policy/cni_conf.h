@@ -1,11 +1,13 @@
-/* What a container runtime gives a CNI plugin: variables of the environment, and the network's configuration on standard input (CNI
- * specification 0.3.0 to 1.1.0, "Section 2: Execution Protocol"). Pure but for memory and, with "file", reading that.
+/* What a container runtime gives a CNI plugin: variables of the environment, and the network's
+ * configuration on standard input (CNI specification 0.3.0 to 1.1.0, "Section 2: Execution
+ * Protocol"). Pure but for memory and, with "file", reading that.
  *
  *   {"cniVersion": "1.0.0", "name": "pods", "type": "stile-cni", "file": "/etc/stile/rules.json",
  *    "capabilities": {"io.kubernetes.cri.pod-annotations": true}}
  *
- * "rules" holds the rules themselves (watch_rules.h) in place of "file". Labels are not told to plugins: of them rules may name
- * io.kubernetes.pod.namespace, .name and .uid alone, which CNI_ARGS has. Any other is refused, as it could match nothing.
+ * "rules" holds the rules themselves (watch_rules.h) in place of "file". Labels are not told to
+ * plugins: of them rules may name io.kubernetes.pod.namespace, .name and .uid alone, which CNI_ARGS
+ * has. Any other is refused, as it could match nothing.
  */
 #ifndef STILE_POLICY_CNI_CONF_H
 #define STILE_POLICY_CNI_CONF_H

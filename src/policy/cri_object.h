@@ -26,8 +26,8 @@ enum cri_state {
 struct cri_object {
     bool sandbox;
     char id[RUNTIME_ID_SIZE];
-    char name
-        [CRI_NAME_SIZE]; /* a container's own, a sandbox's "namespace/pod"; cut if it is longer */
+    char name[CRI_NAME_SIZE]; /* a container's own, a sandbox's "namespace/pod"; cut if it is longer
+                               */
     enum cri_state state;
     bool host_network; /* sandbox: so it was asked for */
     struct cri_info info;
@@ -36,8 +36,8 @@ struct cri_object {
 
 void cri_object_init(struct cri_object *o);
 void cri_object_release(struct cri_object *o);
-/* Over what is there. ERR_FORMAT (no status in it, an id that isn't one, info that makes no sense), ERR_TOOBIG, ERR_NOMEM; then o is
- * empty. */
+/* Over what is there. ERR_FORMAT (no status in it, an id that isn't one, info that makes no sense),
+ * ERR_TOOBIG, ERR_NOMEM; then o is empty. */
 int cri_object_of_container(struct cri_object *o, const Cri__ContainerStatusResponse *status,
                             struct diag *d);
 int cri_object_of_sandbox(struct cri_object *o, const Cri__PodSandboxStatusResponse *status,

@@ -26,7 +26,8 @@ int cri_place_path(const char *endpoint, char path[PIPE_PATH_SIZE], struct diag 
     for (char *c = path; *c != '\0'; c++)
         if (*c == '/')
             *c = '\\';
-    /* "npipe:////./pipe/x" has two slashes of its own beside the pipe's two; "npipe://./pipe/x" has them in common. */
+    /* "npipe:////./pipe/x" has two slashes of its own beside the pipe's two; "npipe://./pipe/x" has
+     * them in common. */
     if (str_starts(path, "\\\\\\\\"))
         memmove(path, path + 2, strlen(path + 2) + 1);
     if (!str_starts(path, "\\\\.\\pipe\\") || path[strlen("\\\\.\\pipe\\")] == '\0')

@@ -1,4 +1,5 @@
-/* A connection to a runtime for one who waits: a loop of its own, every call blocks, and there is one deadline for all. One thread. */
+/* A connection to a runtime for one who waits: a loop of its own, every call blocks, and there is
+ * one deadline for all. One thread. */
 #ifndef STILE_POLICY_CRI_SESSION_H
 #define STILE_POLICY_CRI_SESSION_H
 

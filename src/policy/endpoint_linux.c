@@ -1,10 +1,12 @@
 /* Endpoints of Linux: a network namespace, nftables in it, and two routes for UDP.
  *
- * Theory of operation. A change is: lock, read what is there, decide, do, unlock. The rules are replaced whole in one transaction of nft's, so
- * there is no moment with half of them. The routes are not part of it. They touch only what the rules mark, so they come before rules that
- * need them and go after them; if the rules can't be changed, routes that were added are removed again. Dying in between leaves at
- * most such routes without rules: harmless, and the next change puts it right, as nothing is taken for granted and all of it is
- * read from the kernel each time. Nothing is sent when all is as it should be.
+ * Theory of operation. A change is: lock, read what is there, decide, do, unlock. The rules are
+ * replaced whole in one transaction of nft's, so there is no moment with half of them. The routes
+ * are not part of it. They touch only what the rules mark, so they come before rules that need them
+ * and go after them; if the rules can't be changed, routes that were added are removed again. Dying
+ * in between leaves at most such routes without rules: harmless, and the next change puts it right,
+ * as nothing is taken for granted and all of it is read from the kernel each time. Nothing is sent
+ * when all is as it should be.
  */
 #include "policy/endpoint.h"
 
@@ -139,7 +141,8 @@ static int want_remembered(const struct endpoint_state *s, const struct l4_polic
     return l4_policies_copy(&s->policies, ret) < 0 ? diag_no_memory(d) : 0;
 }
 
-/* Whoever blocked it wants other policies than those that are there: neither some more nor some less are a reason to open it. */
+/* Whoever blocked it wants other policies than those that are there: neither some more nor some
+ * less are a reason to open it. */
 static int refuse_blocked(const char *what, struct diag *d)
 {
     return diag_set(d, ERR_BLOCKED, 0,
@@ -212,7 +215,8 @@ static int send_rules(const struct endpoint *e, int lock, const struct endpoint_
     return buf_len(&c->sent) > 0 ? nft_run(e->netns_fd, lock, buf_slice(&c->sent), d) : 0;
 }
 
-/* Routes were needed before and are now, or were not and aren't: what has to be done to them is drift. */
+/* Routes were needed before and are now, or were not and aren't: what has to be done to them is
+ * drift. */
 static unsigned routes_flags(const struct endpoint_state *s, bool wanted,
                              const struct endpoint_change *c)
 {

@@ -106,8 +106,9 @@ static void tell_waiting(int fd, off_t place, const struct endpoint_waiting *wai
     waiting->tell(waiting->arg, text);
 }
 
-/* A lock of the open file, not of the process: threads exclude each other, and a child that has a copy keeps it. Asked for again
- * and again, as waiting for it in the kernel can be ended only by a signal, and those are the program's. */
+/* A lock of the open file, not of the process: threads exclude each other, and a child that has a
+ * copy keeps it. Asked for again and again, as waiting for it in the kernel can be ended only by a
+ * signal, and those are the program's. */
 static int take(int fd, off_t place, uint64_t timeout_ms, const struct endpoint_waiting *waiting)
 {
     static const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000 * 1000};

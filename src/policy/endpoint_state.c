@@ -21,7 +21,8 @@ void endpoint_state_release(struct endpoint_state *s)
     l4_policies_release(&s->policies);
 }
 
-/* Whoever rules the namespace may have filled our table so that it can't be listed: it is there, and damaged. */
+/* Whoever rules the namespace may have filled our table so that it can't be listed: it is there,
+ * and damaged. */
 static int list(int netns_fd, const char *table, struct buf *listing, bool *ret_present,
                 struct diag *damage, struct diag *d)
 {
@@ -91,7 +92,8 @@ static void count(const struct l4_policies *now, const struct l4_policies *wante
     c->removed = now->count - c->unchanged;
 }
 
-/* Whether the rules are other than what is remembered asks for. That matters to nobody when they go. */
+/* Whether the rules are other than what is remembered asks for. That matters to nobody when they
+ * go. */
 static int look_for_drift(const struct endpoint_state *s, bool they_stay, struct endpoint_change *c,
                           bool *ret_drifted, struct diag *d)
 {

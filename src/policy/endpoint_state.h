@@ -23,7 +23,8 @@ int endpoint_state_read_policies(struct endpoint_state *s, int netns_fd, struct 
 /* For those who build on what is remembered: ERR_FORMAT with the remedy if it is damaged. */
 int endpoint_state_check(const struct endpoint_state *s, struct diag *d);
 
-/* What nft is to be sent (into c->sent; empty: nothing) so that `wanted` is there; counts, notes and c->drifted, too. */
+/* What nft is to be sent (into c->sent; empty: nothing) so that `wanted` is there; counts, notes
+ * and c->drifted, too. */
 int endpoint_state_plan(const struct endpoint_state *s, const struct l4_policies *wanted,
                         struct endpoint_change *c, struct diag *d);
 /* The same, so that the block that is there is as it should be, and stays. */

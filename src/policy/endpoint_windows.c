@@ -1,8 +1,11 @@
-/* Endpoints of Windows: what HNS holds is read, compared with what is wanted, and the difference is asked for.
+/* Endpoints of Windows: what HNS holds is read, compared with what is wanted, and the difference is
+ * asked for.
  *
- * HNS changes an endpoint by two requests, one that removes and one that adds; there is none that replaces. Policies that go are
- * removed first (an endpoint takes one proxy), so between the two the endpoint has none of them for a moment. When the second fails, the first is taken back;
- * where that fails too, the error says which policies are missing. Other writers of ours wait for the endpoint's lock meanwhile.
+ * HNS changes an endpoint by two requests, one that removes and one that adds; there is none that
+ * replaces. Policies that go are removed first (an endpoint takes one proxy), so between the two
+ * the endpoint has none of them for a moment. When the second fails, the first is taken back; where
+ * that fails too, the error says which policies are missing. Other writers of ours wait for the
+ * endpoint's lock meanwhile.
  */
 #include "policy/endpoint.h"
 
@@ -327,7 +330,8 @@ static int carry_out(struct endpoint *e, const struct plan *p, struct endpoint_c
     return 0;
 }
 
-/* As HNS would hold them: so they are compared with what it holds. What is given twice counts once. */
+/* As HNS would hold them: so they are compared with what it holds. What is given twice counts
+ * once. */
 static int make_plain(const struct l4_policies *l, struct l4_policies *ret, struct diag *d)
 {
     struct l4_index known;
@@ -433,7 +437,8 @@ int endpoint_apply(struct endpoint *e, const struct l4_policies *wanted, struct 
     return r < 0 ? r : change(e, plan_apply, wanted, c, d);
 }
 
-/* HNS alone carries its policies: where nobody says what is wanted, what it holds is right as long as it is understood. */
+/* HNS alone carries its policies: where nobody says what is wanted, what it holds is right as long
+ * as it is understood. */
 static int look(struct endpoint *e, struct endpoint_change *c, struct diag *d)
 {
     struct l4_policies l;

@@ -1,12 +1,15 @@
-/* The Host Networking Service of Windows, through the two libraries of the system that speak to it: computenetwork.dll (HCN) and
- * vmcompute.dll (the version). Texts are UTF-8 here; UTF-16 exists at the calls alone.
+/* The Host Networking Service of Windows, through the two libraries of the system that speak to it:
+ * computenetwork.dll (HCN) and vmcompute.dll (the version). Texts are UTF-8 here; UTF-16 exists at
+ * the calls alone.
  *
- * The libraries are looked for in the system directory only, when the first call needs them: stile runs on a Windows without
- * containers, and nobody's file beside the program is loaded in their place. A call has failed when its HRESULT says so, and also when it
- * gave an error record that isn't empty. Calls block for as long as HNS takes. Thread-safe.
+ * The libraries are looked for in the system directory only, when the first call needs them: stile
+ * runs on a Windows without containers, and nobody's file beside the program is loaded in their
+ * place. A call has failed when its HRESULT says so, and also when it gave an error record that
+ * isn't empty. Calls block for as long as HNS takes. Thread-safe.
  *
- * Errors of all: ERR_UNSUPPORTED (this Windows has no HNS, or not all of its functions: which one), ERR_NOTFOUND, ERR_PERM, ERR_FORMAT (an
- * answer that makes no sense), ERR_IO with HNS's own words and HRESULT.
+ * Errors of all: ERR_UNSUPPORTED (this Windows has no HNS, or not all of its functions: which one),
+ * ERR_NOTFOUND, ERR_PERM, ERR_FORMAT (an answer that makes no sense), ERR_IO with HNS's own words
+ * and HRESULT.
  */
 #ifndef STILE_POLICY_HNS_H
 #define STILE_POLICY_HNS_H

@@ -1,4 +1,5 @@
-/* An endpoint as HNS describes it: whose it is, and its layer-4 proxy policies as they were read. Memory. Pure but for that.
+/* An endpoint as HNS describes it: whose it is, and its layer-4 proxy policies as they were read.
+ * Memory. Pure but for that.
  *
  * {"ID":"…","Name":"…","HostComputeNamespace":"…","Policies":[{"Type":"L4WFPPROXY","Settings":{…}},{"Type":"ACL",…}],…}
  */

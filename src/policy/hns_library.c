@@ -25,7 +25,8 @@ static SRWLOCK lock = SRWLOCK_INIT;
 static struct hns_library table;
 static bool loaded;
 
-/* From the system directory and nowhere else: a file of this name beside the program or in the working directory is not ours to run. */
+/* From the system directory and nowhere else: a file of this name beside the program or in the
+ * working directory is not ours to run. */
 static int load(const char *name, HMODULE *ret, struct diag *d)
 {
     HMODULE module = LoadLibraryExA(name, NULL, LOAD_LIBRARY_SEARCH_SYSTEM32);

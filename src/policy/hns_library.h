@@ -1,4 +1,5 @@
-/* The functions of computenetwork.dll and vmcompute.dll that we call, looked up at run time. Windows only.
+/* The functions of computenetwork.dll and vmcompute.dll that we call, looked up at run time.
+ * Windows only.
  */
 #ifndef STILE_POLICY_HNS_LIBRARY_H
 #define STILE_POLICY_HNS_LIBRARY_H
@@ -24,7 +25,8 @@ struct hns_library {
     hcn_close_fn *close_endpoint, *close_namespace;
 };
 
-/* The one table, filled by the first call that succeeds; the libraries stay loaded. ERR_UNSUPPORTED names what is missing. Thread-safe. */
+/* The one table, filled by the first call that succeeds; the libraries stay loaded. ERR_UNSUPPORTED
+ * names what is missing. Thread-safe. */
 int hns_library(const struct hns_library **ret, struct diag *d);
 
 #endif

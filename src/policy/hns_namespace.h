@@ -1,4 +1,5 @@
-/* A network namespace of Windows (a compartment) as HNS describes it, and the endpoints in it. Pure but for memory.
+/* A network namespace of Windows (a compartment) as HNS describes it, and the endpoints in it. Pure
+ * but for memory.
  *
  * {"ID":"…","NamespaceId":5,"Type":"Host","Resources":[{"Type":"Endpoint","Data":{"ID":"…"}},{"Type":"Container","Data":{…}}]}
  */
@@ -24,8 +25,8 @@ struct hns_namespace {
 
 /* ERR_FORMAT, ERR_LIMIT. Resources of other types are passed over. */
 int hns_namespace_parse(struct slice json, struct hns_namespace *ret, struct diag *d);
-/* Whether its endpoints may be given policies. ERR_DENIED: it is the host's own, and allow_host is false. ERR_UNSUPPORTED: a Hyper-V
- * container's, whatever is allowed. */
+/* Whether its endpoints may be given policies. ERR_DENIED: it is the host's own, and allow_host is
+ * false. ERR_UNSUPPORTED: a Hyper-V container's, whatever is allowed. */
 int hns_namespace_check(const struct hns_namespace *n, bool allow_host, struct diag *d);
 
 #endif

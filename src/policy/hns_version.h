@@ -1,4 +1,5 @@
-/* The version of HNS, as vmcompute.dll tells it: {"Success":true,"Output":{"Major":13,"Minor":2}}. Pure but for memory.
+/* The version of HNS, as vmcompute.dll tells it: {"Success":true,"Output":{"Major":13,"Minor":2}}.
+ * Pure but for memory.
  */
 #ifndef STILE_POLICY_HNS_VERSION_H
 #define STILE_POLICY_HNS_VERSION_H

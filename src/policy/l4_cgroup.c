@@ -11,7 +11,8 @@
 #include "base/str.h"
 #include "policy/l4_value.h"
 
-/* The root of the hierarchy, where distributions mount it: alone, or beside the first version. -1: nowhere. */
+/* The root of the hierarchy, where distributions mount it: alone, or beside the first version. -1:
+ * nowhere. */
 static int open_root(void)
 {
     static const char *const places[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};

@@ -5,8 +5,8 @@
 
 #include "policy/l4_policy.h"
 
-/* ERR_NOTFOUND: there is none of this path. ERR_UNSUPPORTED: no cgroup v2 is mounted here. ERR_INVAL: a file of a cgroup.
- * Those of l4_cgroup_parse. */
+/* ERR_NOTFOUND: there is none of this path. ERR_UNSUPPORTED: no cgroup v2 is mounted here.
+ * ERR_INVAL: a file of a cgroup. Those of l4_cgroup_parse. */
 int l4_cgroup_check(const struct l4_policies *l, struct diag *d);
 
 #endif

@@ -11,7 +11,8 @@ void l4_index_init(struct l4_index *x, const struct l4_policies *list)
     *x = (struct l4_index){.list = list};
 }
 
-/* The slot of the first one that is equal, or the free one where it would be. At least half of them are free. */
+/* The slot of the first one that is equal, or the free one where it would be. At least half of them
+ * are free. */
 static size_t slot_of(const struct l4_index *x, const struct l4_policy *p)
 {
     size_t slot = (size_t)(l4_policy_hash(p) % ARRAY_LEN(x->slots));

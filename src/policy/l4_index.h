@@ -1,6 +1,8 @@
-/* Where a policy is in a list, found by its value, in a time that doesn't grow with the list. Pure; no memory but its own (16 KiB).
+/* Where a policy is in a list, found by its value, in a time that doesn't grow with the list. Pure;
+ * no memory but its own (16 KiB).
  *
- * Not keyed: whoever chose policies whose hashes collide would have the time of a walk along the list.
+ * Not keyed: whoever chose policies whose hashes collide would have the time of a walk along the
+ * list.
  */
 #ifndef STILE_POLICY_L4_INDEX_H
 #define STILE_POLICY_L4_INDEX_H

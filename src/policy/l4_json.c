@@ -8,8 +8,9 @@
 #include "policy/l4_value.h"
 #include "policy/shown.h"
 
-/* Each object has a table of its members. A reader of a value tells what is wrong with it alone; the names on the way to it are
- * put before that: "Settings.InboundExceptions.PortExceptions: port 90001 …". What can't be read is told, and the rest read on. */
+/* Each object has a table of its members. A reader of a value tells what is wrong with it alone;
+ * the names on the way to it are put before that: "Settings.InboundExceptions.PortExceptions: port
+ * 90001 …". What can't be read is told, and the rest read on. */
 
 enum kind { TEXT, LIST, OBJECT, NUMBER };
 

@@ -4,7 +4,8 @@
 #include "policy/json_text.h"
 #include "policy/l4_value.h"
 
-/* Members that say nothing are left out. A maker returns NULL when memory runs out, and so does what contains it. */
+/* Members that say nothing are left out. A maker returns NULL when memory runs out, and so does
+ * what contains it. */
 
 /* Takes the value. */
 static bool put(json_t *object, const char *name, json_t *value)

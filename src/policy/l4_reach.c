@@ -1,7 +1,8 @@
-/* Theory of operation. What a policy decides about is its kind (a mask of what it takes without looking closer: both protocols, both
- * directions, any port, any address) and those of its four lists that aren't empty. Another one takes all of it if its kind has
- * at least the same bits and its own lists that aren't empty are equal. So there are few kinds to be looked for, and each is one
- * question to a hash table of those that come earlier.
+/* Theory of operation. What a policy decides about is its kind (a mask of what it takes without
+ * looking closer: both protocols, both directions, any port, any address) and those of its four
+ * lists that aren't empty. Another one takes all of it if its kind has at least the same bits and
+ * its own lists that aren't empty are equal. So there are few kinds to be looked for, and each is
+ * one question to a hash table of those that come earlier.
  */
 #include "policy/l4_reach.h"
 
@@ -62,7 +63,8 @@ static bool same_lists(const struct l4_policy *a, const struct l4_policy *b, uns
             prefix_set_eq(&a->remote_addresses, &b->remote_addresses));
 }
 
-/* The slot of those of this kind with the question's lists, or the free one where they would be. At least half of them are free. */
+/* The slot of those of this kind with the question's lists, or the free one where they would be. At
+ * least half of them are free. */
 static uint16_t *slot_of(struct earlier *e, const struct question *q, unsigned kind)
 {
     static const uint64_t unkeyed[2] = {0};

@@ -18,7 +18,8 @@ const char *l4_udp_word(enum l4_udp udp);
 int l4_sid_parse(const char *text, char ret[L4_SID_SIZE], struct diag *d);
 /* A number that is a uid or a gid; 4294967295 is none. */
 int l4_id_parse(const char *text, uint32_t *ret, struct diag *d);
-/* A path below the root of cgroup v2, that a rule of nft can hold; a '/' before it is dropped. Backslashes are bytes as any (systemd's \x2d). */
+/* A path below the root of cgroup v2, that a rule of nft can hold; a '/' before it is dropped.
+ * Backslashes are bytes as any (systemd's \x2d). */
 int l4_cgroup_parse(const char *text, char ret[L4_CGROUP_SIZE], struct diag *d);
 
 #endif

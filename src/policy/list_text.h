@@ -9,7 +9,8 @@
 /* Called for each item, without the spaces around it. */
 typedef int list_item_fn(void *arg, const char *item, struct diag *d);
 
-/* Stops at the first error. ERR_FORMAT for an empty item ("80,,443", also the empty list) or one that is too long. */
+/* Stops at the first error. ERR_FORMAT for an empty item ("80,,443", also the empty list) or one
+ * that is too long. */
 int list_text_each(const char *list, list_item_fn *on_item, void *arg, struct diag *d);
 
 #endif

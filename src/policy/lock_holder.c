@@ -56,7 +56,8 @@ static bool cut_number(char *line, char before, uint64_t *ret)
     return true;
 }
 
-/* A line as "lock:\t1: OFDLCK  ADVISORY  WRITE -1 00:1a:1234 4026533000 4026533000": device and inode, first and last byte. */
+/* A line as "lock:\t1: OFDLCK  ADVISORY  WRITE -1 00:1a:1234 4026533000 4026533000": device and
+ * inode, first and last byte. */
 static bool is_held(char *line, const struct wanted *w)
 {
     uint64_t inode, from, to;
@@ -124,7 +125,8 @@ static bool is_pid(const char *name)
     return name[0] >= '1' && name[0] <= '9';
 }
 
-/* In the order of their numbers: a program comes before the children that it has given the lock to. */
+/* In the order of their numbers: a program comes before the children that it has given the lock
+ * to. */
 void lock_holder_name(int fd, off_t place, char ret[LOCK_HOLDER_SIZE])
 {
     struct wanted w;

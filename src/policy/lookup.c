@@ -111,7 +111,8 @@ static int ask_pair(struct cri_session *s, const struct match *m, struct pair *p
     }
     if (r == 0)
         r = cri_session_sandbox(s, m->sandbox_id, &p->sandbox, d);
-    /* A container may outlive its sandbox's readiness (its pause process was killed): then the container counts. */
+    /* A container may outlive its sandbox's readiness (its pause process was killed): then the
+     * container counts. */
     if (r == 0 && m->sandbox)
         r = check_running(&p->sandbox, d);
     return r;
@@ -123,7 +124,8 @@ static bool same(const struct cri_object *a, const struct cri_object *b)
            str_eq(a->info.network_path, b->info.network_path);
 }
 
-/* What was found still holds: the process that a name was made of is the container's, not another's with its number. */
+/* What was found still holds: the process that a name was made of is the container's, not another's
+ * with its number. */
 static int confirm(struct cri_session *s, const struct match *m, const struct pair *before,
                    struct diag *d)
 {
@@ -162,7 +164,8 @@ static int lookup_in(const struct lookup *l, struct cri_session *s)
     return r < 0 ? r : lookup_endpoints(network, l->ret, l->d);
 }
 
-/* The first place where a runtime answers; a dead socket, or a service that has no CRI, isn't one. */
+/* The first place where a runtime answers; a dead socket, or a service that has no CRI, isn't
+ * one. */
 static int lookup_anywhere(const struct lookup *l)
 {
     struct diag last = {0}, d = {0};

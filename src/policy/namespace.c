@@ -21,7 +21,8 @@
 
 #define PATH_SIZE 4096
 
-/* Inode numbers that the kernel gives to its first namespaces: of users always, of the network since Linux 6.18. */
+/* Inode numbers that the kernel gives to its first namespaces: of users always, of the network
+ * since Linux 6.18. */
 #define FIRST_USER_INODE    0xEFFFFFFDu
 #define FIRST_NETWORK_INODE 0xEFFFFFF9u
 
@@ -56,7 +57,8 @@ static int not_a_namespace(const char *path, mode_t mode, struct diag *d)
     return diag_set(d, ERR_INVAL, 0, "%s is not a network namespace", path);
 }
 
-/* fd: opened with O_PATH, which touches nothing. Opens what it stands for, if that is a namespace of any kind. */
+/* fd: opened with O_PATH, which touches nothing. Opens what it stands for, if that is a namespace
+ * of any kind. */
 static int open_found(int fd, const char *path, int *ret_fd, struct diag *d)
 {
     struct statfs fs;
@@ -138,7 +140,8 @@ static int explain_process(int pid, int code, struct diag *d)
                     pid, strerror(code));
 }
 
-/* Before and after, as a process keeps its start time for life, but its directory lives no longer than itself. */
+/* Before and after, as a process keeps its start time for life, but its directory lives no longer
+ * than itself. */
 static int open_network_of(int dir, int pid, uint64_t start, int *ret_fd, struct diag *d)
 {
     uint64_t now;
@@ -195,8 +198,8 @@ int namespace_name_of_pid(int pid, char *ret, size_t size, struct diag *d)
 
 /* ---- Children that tell a few bytes ---- */
 
-/* What it has told by its end. The end of the pipe isn't waited for: children of other threads, begun at this moment, may hold it open for
- * as long as they live. */
+/* What it has told by its end. The end of the pipe isn't waited for: children of other threads,
+ * begun at this moment, may hold it open for as long as they live. */
 static ssize_t told(pid_t child, int from, void *ret, size_t size)
 {
     unseen_wait(child);
@@ -221,7 +224,8 @@ NORETURN static void tell_inode(int netns_fd, int out)
     _exit(0);
 }
 
-/* The inode of /proc/net/dev as seen from inside: every network namespace has files of its own there. */
+/* The inode of /proc/net/dev as seen from inside: every network namespace has files of its own
+ * there. */
 static bool inode_inside(int netns_fd, ino_t *ret)
 {
     int fds[2];
@@ -246,7 +250,8 @@ static bool belongs_to_first_user_namespace(int netns_fd)
 
 enum answer { NO, YES, UNKNOWN };
 
-/* Process 1 may be out of our reach (a security module, hidepid, a root without all capabilities, a rootless user). */
+/* Process 1 may be out of our reach (a security module, hidepid, a root without all capabilities, a
+ * rootless user). */
 static enum answer is_of_first_process(int root, int netns_fd, const struct stat *st)
 {
     struct stat first;

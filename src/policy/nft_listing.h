@@ -1,5 +1,6 @@
-/* What `nft list table` printed, taken apart: chains and their rules, as lines. Pure but for memory.
- * The text comes from a namespace whose administrator may be anybody: every line is bounded by the text itself, nothing is trusted.
+/* What `nft list table` printed, taken apart: chains and their rules, as lines. Pure but for
+ * memory. The text comes from a namespace whose administrator may be anybody: every line is bounded
+ * by the text itself, nothing is trusted.
  */
 #ifndef STILE_POLICY_NFT_LISTING_H
 #define STILE_POLICY_NFT_LISTING_H
@@ -23,7 +24,8 @@ struct nft_listing {
 
 void nft_listing_init(struct nft_listing *l);
 void nft_listing_release(struct nft_listing *l);
-/* The one table of this name. No such table (empty text): nothing, no error. ERR_FORMAT: not a listing. ERR_TOOBIG, ERR_NOMEM. */
+/* The one table of this name. No such table (empty text): nothing, no error. ERR_FORMAT: not a
+ * listing. ERR_TOOBIG, ERR_NOMEM. */
 int nft_listing_parse(struct nft_listing *l, struct slice text, const char *table);
 void nft_listing_sort(struct nft_listing *l); /* chains by name */
 /* NULL: no such chain. In a sorted listing only. */

@@ -1,9 +1,10 @@
 /* What a packet must be for a rule to apply to it: addresses and ports as nft's matches. Pure.
  *
- * Short lists become a rule for each member (of several lists: for each combination), long ones a set, so that look-up does not grow with
- * them. Not always sets: the kernel, and nft too, search the list of all sets for each set, so with thousands of them a change would
- * take minutes. Everything is written as nft prints it: overlapping and adjacent prefixes as one, in ascending order, those that are
- * no prefix any more as ranges.
+ * Short lists become a rule for each member (of several lists: for each combination), long ones a
+ * set, so that look-up does not grow with them. Not always sets: the kernel, and nft too, search
+ * the list of all sets for each set, so with thousands of them a change would take minutes.
+ * Everything is written as nft prints it: overlapping and adjacent prefixes as one, in ascending
+ * order, those that are no prefix any more as ranges.
  */
 #ifndef STILE_POLICY_NFT_MATCH_H
 #define STILE_POLICY_NFT_MATCH_H
@@ -30,7 +31,8 @@ bool nft_names_loopback(const struct prefix_set *s);
 
 /* Rules "th dport … ACTION". */
 void nft_port_rules(struct nft_text *t, const struct port_set *s, const char *action);
-/* Rules "ip daddr … ACTION", "ip6 daddr … ACTION" for the families that the set has. field: "saddr", "daddr". */
+/* Rules "ip daddr … ACTION", "ip6 daddr … ACTION" for the families that the set has. field:
+ * "saddr", "daddr". */
 void nft_address_rules(struct nft_text *t, const char *field, const struct prefix_set *s,
                        const char *action);
 

@@ -64,8 +64,9 @@ static void place_descriptors(const int fds[FDS])
     unseen_close_from(FDS);
 }
 
-/* On hosts that have the first version of cgroups there, the second is put over it, for nft alone. Where that can't be, policies with
- * a cgroup are refused before it comes to this, others don't need it. */
+/* On hosts that have the first version of cgroups there, the second is put over it, for nft alone.
+ * Where that can't be, policies with a cgroup are refused before it comes to this, others don't
+ * need it. */
 static void show_cgroups(void)
 {
     struct statfs fs;
@@ -76,7 +77,8 @@ static void show_cgroups(void)
     (void)mount("cgroup2", CGROUP_DIRECTORY, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 }
 
-/* Whoever rules the namespace can make a listing of any size. When the memory ends it is nft that goes, and nobody else. */
+/* Whoever rules the namespace can make a listing of any size. When the memory ends it is nft that
+ * goes, and nobody else. */
 static void go_first(void)
 {
     static const char most[] = "1000";
@@ -151,7 +153,8 @@ static int write_all(int fd, struct slice input)
     return 0;
 }
 
-/* Where the caller's files may not be as large (RLIMIT_FSIZE), the signal that would end him is held back and taken. -1 and errno. */
+/* Where the caller's files may not be as large (RLIMIT_FSIZE), the signal that would end him is
+ * held back and taken. -1 and errno. */
 static int open_input(struct slice input)
 {
     const struct timespec now = {0};
@@ -211,7 +214,8 @@ static void take(struct running *r, size_t i)
         fd_closep(&r->fds[i].fd);
 }
 
-/* Something to read, or the end of the child without a word. False: neither in time, or that end. */
+/* Something to read, or the end of the child without a word. False: neither in time, or that
+ * end. */
 static bool wait_for_more(struct running *r)
 {
     struct pollfd all[] = {r->fds[0], r->fds[1], r->fds[2], {.fd = r->pidfd, .events = POLLIN}};
@@ -228,8 +232,8 @@ static bool wait_for_more(struct running *r)
     return some;
 }
 
-/* Until the report has come and what was written before it is read, or there is none to tell it any more. Not until the other ends
- * are closed: another thread's child may have them. */
+/* Until the report has come and what was written before it is read, or there is none to tell it any
+ * more. Not until the other ends are closed: another thread's child may have them. */
 static void listen_to(struct running *r)
 {
     r->pidfd = (int)syscall(SYS_pidfd_open, r->pid, 0U);

@@ -12,7 +12,8 @@
 
 enum { VERSION_OUTPUT_MAX = 256, WORDS_SIZE = 256 };
 
-/* nft's words about what failed: the first line that has any, without where in our document it was. */
+/* nft's words about what failed: the first line that has any, without where in our document it
+ * was. */
 static void words_of(const struct nft_process *p, char ret[WORDS_SIZE])
 {
     static const char error[] = "Error: ";
@@ -145,7 +146,8 @@ static bool is_older(const char *version, const char *than)
 
 /* ---- The program that is known to be new enough ---- */
 
-/* Every other program differs in one of these, and so does one that was written anew in its place. */
+/* Every other program differs in one of these, and so does one that was written anew in its
+ * place. */
 struct identity {
     dev_t device;
     ino_t inode;
@@ -171,7 +173,8 @@ static bool same_time(struct timespec a, struct timespec b)
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-/* A child that was forked while another thread had the lock will never get it: nobody waits for it, and nft is asked anew instead. */
+/* A child that was forked while another thread had the lock will never get it: nobody waits for it,
+ * and nft is asked anew instead. */
 static bool is_known(const struct identity *i)
 {
     if (pthread_mutex_trylock(&known_lock) != 0)

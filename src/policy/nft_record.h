@@ -1,7 +1,9 @@
-/* The policies themselves, remembered by the kernel: as comments of the rules of the chain `policies`, which no hook and no rule leads to.
+/* The policies themselves, remembered by the kernel: as comments of the rules of the chain
+ * `policies`, which no hook and no rule leads to.
  *
- * Their JSON (l4_json.h, ASCII alone) is cut into pieces of NFT_RECORD_PIECE bytes. A comment of the JSON's own quotes could not be read back by
- * nft, so " is written as ' (and ', which occurs only inside strings, as \u0027). The first comment says how many bytes there are and their sum:
+ * Their JSON (l4_json.h, ASCII alone) is cut into pieces of NFT_RECORD_PIECE bytes. A comment of
+ * the JSON's own quotes could not be read back by nft, so " is written as ' (and ', which occurs
+ * only inside strings, as \u0027). The first comment says how many bytes there are and their sum:
  * what somebody has changed or cut by hand is noticed.
  */
 #ifndef STILE_POLICY_NFT_RECORD_H
@@ -13,7 +15,8 @@
 #define NFT_RECORD_CHAIN "policies"
 #define NFT_RECORD_PIECE 120 /* nft takes 128 */
 
-/* The chain, with the policies in the order of l. ERR_TOOBIG (over what l4_json_read takes), ERR_NOMEM. */
+/* The chain, with the policies in the order of l. ERR_TOOBIG (over what l4_json_read takes),
+ * ERR_NOMEM. */
 int nft_record_write(const struct l4_policies *l, struct nft_text *t, struct diag *d);
 
 /* Reading: the comments of the chain's rules, one after the other, then the end. */

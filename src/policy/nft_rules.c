@@ -82,8 +82,9 @@ static void part_loopback(const struct draft *d, bool any, const char *chain)
 
 /* ---- Outbound ---- */
 
-/* New connections that a program of the endpoint opens. Before the usual place of address translation, so that a policy which
- * names a resolver that somebody else translates (Docker's 127.0.0.11) is asked first. */
+/* New connections that a program of the endpoint opens. Before the usual place of address
+ * translation, so that a policy which names a resolver that somebody else translates (Docker's
+ * 127.0.0.11) is asked first. */
 static void output_nat(const struct draft *d)
 {
     if (!has(d, outbound_redirect))
@@ -102,10 +103,11 @@ static void output_nat(const struct draft *d)
     nft_chain_end(d->text);
 }
 
-/* Anybody may send from somebody else's address (IPV6_FREEBIND), and so begin a flow of which his own packets are the replies, or whose
- * replies leave. A proxy's answer from the address of the server (tproxy) is a reply itself; when its flow has been forgotten meanwhile
- * it is dropped, as any address translation does, else it would be the beginning of a flow whose other direction, which is the program's,
- * goes direct. Who has no address yet may ask for one. */
+/* Anybody may send from somebody else's address (IPV6_FREEBIND), and so begin a flow of which his
+ * own packets are the replies, or whose replies leave. A proxy's answer from the address of the
+ * server (tproxy) is a reply itself; when its flow has been forgotten meanwhile it is dropped, as
+ * any address translation does, else it would be the beginning of a flow whose other direction,
+ * which is the program's, goes direct. Who has no address yet may ask for one. */
 static void drop_foreign(const struct draft *d)
 {
     unsigned protocols = nft_view_protocols(d->policies, outbound_redirect) |
@@ -130,9 +132,11 @@ static void decide(const struct draft *d, bool inbound)
     nft_rule(d->text, "meta " MARKED " drop");
 }
 
-/* A flow that was direct when it began, the proxy's own or one that is older than the policies, could be anybody's now who has bound its port:
- * one of UDP has no end, and of TCP conntrack remembers the tries that failed and the connections that the server broke off. It never comes to
- * output_nat again. What output_nat has sent to loopback stays there; what only somebody else has translated is no more than direct. */
+/* A flow that was direct when it began, the proxy's own or one that is older than the policies,
+ * could be anybody's now who has bound its port: one of UDP has no end, and of TCP conntrack
+ * remembers the tries that failed and the connections that the server broke off. It never comes to
+ * output_nat again. What output_nat has sent to loopback stays there; what only somebody else has
+ * translated is no more than direct. */
 static void output_lasting(const struct draft *d)
 {
     nft_chain_begin(d->text, "output_lasting", NULL);
@@ -144,7 +148,8 @@ static void output_lasting(const struct draft *d)
     nft_chain_end(d->text);
 }
 
-/* Of TCP only what begins, or it would cost each packet. SYN alone or with ACK: two may call each other at once. */
+/* Of TCP only what begins, or it would cost each packet. SYN alone or with ACK: two may call each
+ * other at once. */
 static void go_to_lasting(const struct draft *d, const char *what)
 {
     nft_rule(d->text, "%s ct direction original ct status confirmed goto output_lasting", what);
@@ -158,8 +163,9 @@ static bool takes_inbound_udp(const struct draft *d)
     return (protocols & L4_UDP) != 0;
 }
 
-/* UDP that answers a flow which was given to an inbound proxy: the proxy's, whom a guard knows, or another's, who may take part in it by the
- * same ports (SO_REUSEADDR lets anybody share that of a redirecting proxy). What could go direct if it began a flow itself may be an answer, too. */
+/* UDP that answers a flow which was given to an inbound proxy: the proxy's, whom a guard knows, or
+ * another's, who may take part in it by the same ports (SO_REUSEADDR lets anybody share that of a
+ * redirecting proxy). What could go direct if it began a flow itself may be an answer, too. */
 static void output_answers(const struct draft *d)
 {
     nft_chain_begin(d->text, "output_answers", NULL);
@@ -170,7 +176,8 @@ static void output_answers(const struct draft *d)
     nft_chain_end(d->text);
 }
 
-/* What conntrack can't follow is never translated: it would leave by the way it was sent. It is dropped if it should have gone to a proxy. */
+/* What conntrack can't follow is never translated: it would leave by the way it was sent. It is
+ * dropped if it should have gone to a proxy. */
 static void output_stray(const struct draft *d)
 {
     unsigned redirected = nft_view_protocols(d->policies, outbound_redirect);
@@ -178,7 +185,8 @@ static void output_stray(const struct draft *d)
     if (!has_outbound(d))
         return;
     nft_chain_begin(d->text, "output_stray", "type filter hook output priority -170");
-    /* What was turned to loopback would go on from there by the next segment. It takes no privilege, and no program of today needs it. */
+    /* What was turned to loopback would go on from there by the next segment. It takes no
+     * privilege, and no program of today needs it. */
     nft_rule(d->text, "meta l4proto { tcp, udp } exthdr rt exists drop");
     drop_foreign(d);
     if ((redirected & L4_TCP) != 0)
@@ -198,7 +206,8 @@ static void output_stray(const struct draft *d)
         output_answers(d);
 }
 
-/* Marks a datagram that belongs to a proxy, and remembers that of its flow, until one of it doesn't. */
+/* Marks a datagram that belongs to a proxy, and remembers that of its flow, until one of it
+ * doesn't. */
 static void mark(const struct draft *d, struct nft_view v)
 {
     ask(d, v);
@@ -206,9 +215,10 @@ static void mark(const struct draft *d, struct nft_view v)
     nft_rule(d->text, "meta " MARKED " ct " UNMARKED " ct mark set ct " SET);
 }
 
-/* Outbound UDP, datagram by datagram: what is marked here is routed again, over lo. An ICMP error about such a flow takes the same way: it
- * is for the proxy, and the server that it names has never heard of the flow. An answer of a proxy (from the address of the server) comes
- * by here too, as a reply. */
+/* Outbound UDP, datagram by datagram: what is marked here is routed again, over lo. An ICMP error
+ * about such a flow takes the same way: it is for the proxy, and the server that it names has never
+ * heard of the flow. An answer of a proxy (from the address of the server) comes by here too, as a
+ * reply. */
 static void output_udp(const struct draft *d)
 {
     if (!has(d, outbound_tproxy))
@@ -229,8 +239,9 @@ static void output_udp(const struct draft *d)
     nft_chain_end(d->text);
 }
 
-/* A change is one transaction, but the chains of a hook run one after the other: a packet may meet the old rules in one and the new ones in
- * the next, and be taken by neither (UDP whose mode changes). So what begins and would go direct is asked about once more in the end. */
+/* A change is one transaction, but the chains of a hook run one after the other: a packet may meet
+ * the old rules in one and the new ones in the next, and be taken by neither (UDP whose mode
+ * changes). So what begins and would go direct is asked about once more in the end. */
 static void output_end(const struct draft *d)
 {
     if (!has_outbound(d))
@@ -246,8 +257,9 @@ static void output_end(const struct draft *d)
     nft_chain_end(d->text);
 }
 
-/* Packets of a socket that is bound to an interface leave by it, though their address is loopback's: that of the program, or ours after
- * redirection. And without the routes of udp_routes.h (somebody has removed them) marked packets would leave. */
+/* Packets of a socket that is bound to an interface leave by it, though their address is
+ * loopback's: that of the program, or ours after redirection. And without the routes of
+ * udp_routes.h (somebody has removed them) marked packets would leave. */
 static void postrouting(const struct draft *d)
 {
     if (!has_outbound(d))
@@ -264,8 +276,9 @@ static void postrouting(const struct draft *d)
 
 /* ---- Inbound, and outbound UDP that has come back ---- */
 
-/* Only on lo: a mark that a packet has from elsewhere is somebody else's. What the proxy answers comes over lo, too: from elsewhere comes who
- * has seen or guessed the ports, or an error that is none of the app's. */
+/* Only on lo: a mark that a packet has from elsewhere is somebody else's. What the proxy answers
+ * comes over lo, too: from elsewhere comes who has seen or guessed the ports, or an error that is
+ * none of the app's. */
 static void returned(const struct draft *d)
 {
     nft_rule(d->text, "iif \"lo\" meta l4proto udp meta " MARKED " goto returned_udp");
@@ -283,8 +296,9 @@ static void returned_chain(const struct draft *d)
     nft_chain_end(d->text);
 }
 
-/* The end of a chain for what comes from elsewhere. What is sent to many (an app takes that, too) can't be given to a proxy, which would have
- * to answer from that address: it is dropped if a policy takes it. */
+/* The end of a chain for what comes from elsewhere. What is sent to many (an app takes that, too)
+ * can't be given to a proxy, which would have to answer from that address: it is dropped if a
+ * policy takes it. */
 static void redirect_local(const struct draft *d, struct nft_view v)
 {
     nft_rule(d->text, "fib daddr type != { local, broadcast, anycast, multicast } accept");
@@ -322,8 +336,9 @@ static void prerouting_udp(const struct draft *d)
     returned_chain(d);
 }
 
-/* New connections from elsewhere to an address of the endpoint. After the usual place: what somebody translates to go on to another host (a
- * published port of a container, say) is forwarded, not inbound. */
+/* New connections from elsewhere to an address of the endpoint. After the usual place: what
+ * somebody translates to go on to another host (a published port of a container, say) is forwarded,
+ * not inbound. */
 static void prerouting_nat(const struct draft *d)
 {
     if (!has(d, inbound_redirect))
@@ -372,8 +387,8 @@ static void input_stray(const struct draft *d, const struct nft_ports *tcp,
     nft_chain_end(d->text);
 }
 
-/* A flow that was direct when it began, by an exception or before there were policies, never comes to prerouting_nat again: the same as
- * output_lasting, for those outside. */
+/* A flow that was direct when it began, by an exception or before there were policies, never comes
+ * to prerouting_nat again: the same as output_lasting, for those outside. */
 static void input_lasting(const struct draft *d, const struct nft_ports *tcp,
                           const struct nft_ports *udp)
 {
@@ -398,7 +413,8 @@ static void go_to_input_lasting(const struct draft *d)
                  "meta l4proto udp ct direction original ct status confirmed goto input_lasting");
 }
 
-/* Closed to other machines is what was sent to a proxy's port; what a policy has sent there was sent elsewhere. */
+/* Closed to other machines is what was sent to a proxy's port; what a policy has sent there was
+ * sent elsewhere. */
 static void input(const struct draft *d)
 {
     struct nft_ports tcp = {0}, udp = {0};

@@ -8,7 +8,8 @@
 
 enum { ACTION_SIZE = 64 };
 
-/* Runs with more port ranges are looked up in one map. Not shorter ones: thousands of sets make a change slow. */
+/* Runs with more port ranges are looked up in one map. Not shorter ones: thousands of sets make a
+ * change slow. */
 enum { RANGES_WALKED = 32 };
 
 static const char *const protocol_names[] = {
@@ -125,7 +126,8 @@ struct view_draft {
     unsigned protocols; /* of all of them */
 };
 
-/* Of one policy: in the chain that decides, or in the one that hands over, which has to name the protocol. */
+/* Of one policy: in the chain that decides, or in the one that hands over, which has to name the
+ * protocol. */
 static void policy_rules(const struct view_draft *d, size_t i, bool hands_over)
 {
     const struct l4_policy *p = &d->policies->items[i];

@@ -92,7 +92,8 @@ int podman_network(const char *container, char ret[ENDPOINT_NAME_SIZE], struct d
         r = str_copy(name, sizeof(name), i.path);
     else
         r = namespace_name_of_pid(i.pid, name, sizeof(name), d);
-    /* What was found still holds: the process isn't another one with the number of the container's. */
+    /* What was found still holds: the process isn't another one with the number of the
+     * container's. */
     if (r == 0)
         r = inspect(i.id, &again, d);
     if (r == 0)

@@ -21,7 +21,8 @@ struct podman_info {
     char runtime[64];
 };
 
-/* output: warnings may stand before the line. ERR_FORMAT: what was asked for isn't there, or isn't what it should be; ERR_NOMEM. */
+/* output: warnings may stand before the line. ERR_FORMAT: what was asked for isn't there, or isn't
+ * what it should be; ERR_NOMEM. */
 int podman_info_parse(struct slice output, struct podman_info *ret, struct diag *d);
 
 #endif

@@ -20,8 +20,8 @@ struct port_set {
 /* One port, 1 to 65535. ERR_FORMAT with a text that names it and what a port may be. */
 int port_parse(const char *text, uint16_t *ret, struct diag *d);
 
-/* "80", "8000-8100". ERR_LIMIT over PORT_SET_MAX; ERR_FORMAT with a text that names the port and what a port may be. The set is
- * unchanged then. */
+/* "80", "8000-8100". ERR_LIMIT over PORT_SET_MAX; ERR_FORMAT with a text that names the port and
+ * what a port may be. The set is unchanged then. */
 int port_set_add(struct port_set *s, const char *range, struct diag *d);
 /* The same for a comma-separated list; spaces around the commas are allowed. */
 int port_set_add_list(struct port_set *s, const char *list, struct diag *d);
@@ -32,8 +32,8 @@ void port_range_format(struct port_range r, char text[12]); /* "80" or "8000-810
 /* "80,443,8000-8100" */
 int port_set_format(const struct port_set *s, struct buf *ret);
 
-/* A range of at most so many ports is also written port by port: two exceptions that are neighbours, 9001 and 9002, aren't a range
- * to a system that has none. */
+/* A range of at most so many ports is also written port by port: two exceptions that are
+ * neighbours, 9001 and 9002, aren't a range to a system that has none. */
 #define PORT_RANGE_SPELLED 16
 bool port_range_is_long(struct port_range r); /* more than that */
 

@@ -1,4 +1,5 @@
-/* A set of addresses and prefixes, both families, in the order in which they were given, without repetition. Plain memory. Pure.
+/* A set of addresses and prefixes, both families, in the order in which they were given, without
+ * repetition. Plain memory. Pure.
  */
 #ifndef STILE_POLICY_PREFIX_SET_H
 #define STILE_POLICY_PREFIX_SET_H
@@ -14,8 +15,8 @@ struct prefix_set {
     struct prefix prefixes[PREFIX_SET_MAX];
 };
 
-/* "10.0.0.1", "10.0.0.0/8", "fd00::/8". ERR_FORMAT with a text that names it (host bits set: the prefix that was perhaps meant);
- * ERR_LIMIT. The set is unchanged then. */
+/* "10.0.0.1", "10.0.0.0/8", "fd00::/8". ERR_FORMAT with a text that names it (host bits set: the
+ * prefix that was perhaps meant); ERR_LIMIT. The set is unchanged then. */
 int prefix_set_add(struct prefix_set *s, const char *prefix, struct diag *d);
 int prefix_set_add_list(struct prefix_set *s, const char *list,
                         struct diag *d);                                    /* comma-separated */

@@ -87,7 +87,8 @@ bool proc_start_time(int dir, uint64_t *ret_start)
     return str_to_u64(field + 1, UINT64_MAX, ret_start) == 0;
 }
 
-/* Whether this number means the same process in /proc as for the kernel's calls: else it is the /proc of other processes. */
+/* Whether this number means the same process in /proc as for the kernel's calls: else it is the
+ * /proc of other processes. */
 static bool is_our_number(int root, int pid, int pidfd)
 {
     static const char word[] = "\nPid:\t";
@@ -121,7 +122,8 @@ static int explain_open(int pid, int code, struct diag *d)
                     strerror(code));
 }
 
-/* The directory was opened before: if it is alive after the pidfd was made, both are of one process. */
+/* The directory was opened before: if it is alive after the pidfd was made, both are of one
+ * process. */
 static int check_number(int root, int pid, struct diag *d)
 {
     CLEANUP(fd_closep) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0U);

@@ -1,10 +1,13 @@
-/* Theory of operation. One connection at a time: connecting → listing → waiting, and again from the beginning, after a pause that grows,
- * when anything about it fails. Events and a clock only bring about the next listing: both lists are read anew, what newly runs is
- * looked at, some at a time, and told, what runs no more is told as gone. So nothing depends on an event's being true, complete
- * or in time. An event of containerd's own stream comes a little before its CRI knows: hence the listings that follow it.
+/* Theory of operation. One connection at a time: connecting → listing → waiting, and again from the
+ * beginning, after a pause that grows, when anything about it fails. Events and a clock only bring
+ * about the next listing: both lists are read anew, what newly runs is looked at, some at a time,
+ * and told, what runs no more is told as gone. So nothing depends on an event's being true,
+ * complete or in time. An event of containerd's own stream comes a little before its CRI knows:
+ * hence the listings that follow it.
  *
- * Listings don't wait for looks: a container about which the runtime doesn't answer (its shim hangs, say) takes one place of LOOKS_MAX for
- * as long as it is waited for, and goes to the end of the queue then. The others, and those that come, are told meanwhile. */
+ * Listings don't wait for looks: a container about which the runtime doesn't answer (its shim
+ * hangs, say) takes one place of LOOKS_MAX for as long as it is waited for, and goes to the end of
+ * the queue then. The others, and those that come, are told meanwhile. */
 #include "policy/runtime.h"
 
 #include "base/mem.h"
@@ -101,7 +104,8 @@ static void stop_looking(struct runtime *r, struct runtime_item *item)
     r->looks--;
 }
 
-/* Everything that is under way on this connection. Those who asked are told, which may free the runtime. */
+/* Everything that is under way on this connection. Those who asked are told, which may free the
+ * runtime. */
 static void disconnect(struct runtime *r, const struct diag *why)
 {
     struct list asked, *node;
@@ -379,7 +383,8 @@ static void end_listing(struct runtime *r)
     r->listing = false;
     r->listed = true;
     r->listed_at = uv_now(&r->loop->uv);
-    /* The stream was asked for, but nothing says when the runtime had begun it: so the first listing has followers too. */
+    /* The stream was asked for, but nothing says when the runtime had begun it: so the first
+     * listing has followers too. */
     if (first || r->again)
         r->follow = 0;
     r->again = false;

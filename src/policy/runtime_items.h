@@ -1,4 +1,5 @@
-/* What a runtime runs, as its lists tell it and as the listener was told. For runtime.c alone. Memory only. */
+/* What a runtime runs, as its lists tell it and as the listener was told. For runtime.c alone.
+ * Memory only. */
 #ifndef STILE_POLICY_RUNTIME_ITEMS_H
 #define STILE_POLICY_RUNTIME_ITEMS_H
 
@@ -35,8 +36,8 @@ void runtime_items_begin(struct runtime_items *l);
 /* It says that this one runs. Ids that can't be are left out. ERR_NOMEM. */
 int runtime_items_saw(struct runtime_items *l, const char *id, const char *sandbox_id,
                       bool sandbox);
-/* The next that runs and wasn't told nor looked at in this listing: sandboxes first, a container not while its sandbox is looked at.
- * NULL: none. */
+/* The next that runs and wasn't told nor looked at in this listing: sandboxes first, a container
+ * not while its sandbox is looked at. NULL: none. */
 struct runtime_item *runtime_items_next(const struct runtime_items *l);
 /* After all others of its kind. */
 void runtime_items_put_last(struct runtime_items *l, struct runtime_item *item);

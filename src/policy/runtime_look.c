@@ -73,7 +73,8 @@ static void name_for_people(const struct look *l, char *text, size_t size)
         (void)str_format(text, size, "%s", l->has_container ? l->container.name : l->sandbox.name);
 }
 
-/* What a name of the network can't be made of is told all the same: what to do about it is the listener's. */
+/* What a name of the network can't be made of is told all the same: what to do about it is the
+ * listener's. */
 static void find_network(const struct look *l, struct runtime_container *c,
                          char network[ENDPOINT_NAME_SIZE], struct diag *d)
 {

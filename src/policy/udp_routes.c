@@ -126,7 +126,8 @@ static int sort_rule(void *arg, const struct rtnl_rule *rule)
     return 0;
 }
 
-/* The kernel removes the first one with these values, which may be the right one: so it is looked again after each. */
+/* The kernel removes the first one with these values, which may be the right one: so it is looked
+ * again after each. */
 static int remove_strays(struct work *w, uint8_t version, struct found *f)
 {
     for (int tries = 0; tries < STRAYS_MAX; tries++) {

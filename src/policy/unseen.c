@@ -13,8 +13,9 @@
 /* What a kernel without close_range(2) (before 5.9) has us look through at most. */
 enum { DESCRIPTORS_MAX = 65536 };
 
-/* By the system call, as glibc's function refuses the two signals that it keeps for itself, which our parents may have ignored all
- * the same. The kernel's struct sigaction differs in order between processors; all zeros are SIG_DFL in each. */
+/* By the system call, as glibc's function refuses the two signals that it keeps for itself, which
+ * our parents may have ignored all the same. The kernel's struct sigaction differs in order between
+ * processors; all zeros are SIG_DFL in each. */
 static void default_signals(void)
 {
     static const uint64_t action[8] = {0};
@@ -30,7 +31,8 @@ pid_t unseen_fork(unsigned long flags)
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all,
                           &before); /* the program's handlers don't run in the child */
-    /* No signal at its end is what makes it unseen. Not fork(): that would run the program's pthread_atfork handlers. */
+    /* No signal at its end is what makes it unseen. Not fork(): that would run the program's
+     * pthread_atfork handlers. */
     long pid = syscall(SYS_clone, flags, 0UL, 0UL, 0UL, 0UL);
     int code = errno;
     if (pid == 0) {
@@ -58,7 +60,8 @@ int unseen_enter(int netns_fd)
         (void)close(owner); /* the caller's, too, with CLONE_FILES */
     if (!entered)
         return code;
-    /* A program that is run keeps the capabilities only as root. Not by the C library, which would look for the other threads. */
+    /* A program that is run keeps the capabilities only as root. Not by the C library, which would
+     * look for the other threads. */
     (void)syscall(SYS_setresgid, 0, 0, 0);
     (void)syscall(SYS_setresuid, 0, 0, 0);
     return setns(netns_fd, CLONE_NEWNET) == 0 ? 0 : errno;

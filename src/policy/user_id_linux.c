@@ -10,7 +10,8 @@
 
 #define RECORD_MAX ((size_t)1024 * 1024) /* of a group with very many members */
 
-/* Asks with a buffer of this size. 0: found; ERANGE: a larger one is needed; ENOENT: there is none; else errno. */
+/* Asks with a buffer of this size. 0: found; ERANGE: a larger one is needed; ENOENT: there is none;
+ * else errno. */
 typedef int ask_fn(const char *name, char *memory, size_t size, uint32_t *ret);
 
 static int ask_user(const char *name, char *memory, size_t size, uint32_t *ret)

@@ -182,7 +182,8 @@ static void tell_forgotten(struct watch *w, const struct runtime_container *told
     w->events.on_event(w->arg, &event);
 }
 
-/* What can't be remembered for want of memory is told all the same; it comes again with the next list. */
+/* What can't be remembered for want of memory is told all the same; it comes again with the next
+ * list. */
 static int on_container(void *arg, const struct runtime_container *told)
 {
     struct watch *w = arg;
@@ -237,7 +238,8 @@ static void on_listed(void *arg)
     check_settled(w);
 }
 
-/* Its labels and its network aren't known, so neither is whether a rule matches: nothing can be done but to say so. */
+/* Its labels and its network aren't known, so neither is whether a rule matches: nothing can be
+ * done but to say so. */
 static void on_problem(void *arg, const char *id, const char *text)
 {
     struct watch *w = arg;

@@ -1,13 +1,18 @@
-/* Watches a container runtime and keeps the policies of its containers: those of the first rule that matches (watch_rules.h).
+/* Watches a container runtime and keeps the policies of its containers: those of the first rule
+ * that matches (watch_rules.h).
  *
- * Theory of operation. Containers that share a sandbox share a network, so a sandbox is what has policies: the first rule that any of its
- * containers matches (the sandbox itself counts as one). A rule that was found stays the sandbox's until it ends, the rules change, or a
- * container comes that an earlier rule matches; so a container that ends takes no policy away. For each change, and every interval,
- * a pass (watch_pass.h, begun by watch_care.h) puts it right; one at a time per sandbox, in pool threads. What is right is not written to. A pass that fails
- * blocks the sandbox's network (unless told to leave it), and is repeated, less and less often, until it works or the sandbox is gone.
+ * Theory of operation. Containers that share a sandbox share a network, so a sandbox is what has
+ * policies: the first rule that any of its containers matches (the sandbox itself counts as one). A
+ * rule that was found stays the sandbox's until it ends, the rules change, or a container comes
+ * that an earlier rule matches; so a container that ends takes no policy away. For each change, and
+ * every interval, a pass (watch_pass.h, begun by watch_care.h) puts it right; one at a time per
+ * sandbox, in pool threads. What is right is not written to. A pass that fails blocks the sandbox's
+ * network (unless told to leave it), and is repeated, less and less often, until it works or the
+ * sandbox is gone.
  *
- * Never touched: containers with the host's network, those that no rule matches. Nothing is remembered outside the kernel: a watch that was
- * killed finds all in place. When a rule goes, or the watch stops, policies stay.
+ * Never touched: containers with the host's network, those that no rule matches. Nothing is
+ * remembered outside the kernel: a watch that was killed finds all in place. When a rule goes, or
+ * the watch stops, policies stay.
  *
  * Belongs to the loop's thread; nothing blocks. Linux.
  */
@@ -58,8 +63,9 @@ struct watch_event {
 
 struct watch_events {
     void (*on_event)(void *arg, const struct watch_event *event);
-    /* All that was told has been looked at; `failing`: sandboxes whose policies couldn't be applied, and containers that the runtime
-     * couldn't be asked about. May come again and again. */
+    /* All that was told has been looked at; `failing`: sandboxes whose policies couldn't be
+     * applied, and containers that the runtime couldn't be asked about. May come again and
+     * again. */
     void (*on_settled)(void *arg, size_t failing);
 };
 

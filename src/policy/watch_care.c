@@ -94,7 +94,8 @@ static void on_failed(struct watch_sandbox *s, const struct pass_result *res)
     tell_full(s, &event);
 }
 
-/* A runtime that is connected and doesn't answer: that is worth a word. One that isn't tells all anew. */
+/* A runtime that is connected and doesn't answer: that is worth a word. One that isn't tells all
+ * anew. */
 static void on_unknown(struct watch_sandbox *s, int err, const struct diag *d)
 {
     if (err != ERR_CLOSED && err != ERR_CANCELED)

@@ -1,4 +1,5 @@
-/* What the watch remembers of containers and of the sandboxes that they share. For watch.c and watch_care.c alone. */
+/* What the watch remembers of containers and of the sandboxes that they share. For watch.c and
+ * watch_care.c alone. */
 #ifndef STILE_POLICY_WATCH_CONTAINER_H
 #define STILE_POLICY_WATCH_CONTAINER_H
 
@@ -47,7 +48,8 @@ int watch_sandbox_new(struct watch_care *care, const char *id, struct watch_sand
 void watch_sandbox_free(struct watch_sandbox *s); /* its containers are gone by then */
 /* "namespace/pod": the sandbox's own name, else that of its first container. */
 const char *watch_sandbox_name(const struct watch_sandbox *s);
-/* The one by whose network the sandbox is entered: a path lasts longer than a pid. NULL: no network is known. */
+/* The one by whose network the sandbox is entered: a path lasts longer than a pid. NULL: no network
+ * is known. */
 const struct watch_container *watch_sandbox_entry(const struct watch_sandbox *s);
 bool watch_sandbox_is_host(const struct watch_sandbox *s);
 /* The first rule that any of its containers matches; NO_RULE. */

@@ -78,7 +78,8 @@ static void start_change(struct watch_pass *p)
 
 /* ---- asking ---- */
 
-/* What is opened was opened before the question was put: it is the container's if the container has it still. */
+/* What is opened was opened before the question was put: it is the container's if the container has
+ * it still. */
 static void on_answer(void *arg, int err, const struct runtime_container *c, const struct diag *d)
 {
     struct watch_pass *p = arg;

@@ -1,12 +1,18 @@
-/* One look after one endpoint: open it, make sure that it is still the container's, and put its policies right.
+/* One look after one endpoint: open it, make sure that it is still the container's, and put its
+ * policies right.
  *
- * Theory of operation. What a runtime tells may be over by the time it is acted on: the container has ended, and its pid or the path of its
- * namespace belongs to somebody else. So a pass opens the endpoint first, which holds the namespace; then asks the runtime for the container
- * again; and only when that still runs, with the same network, was what is held the container's, and is changed:
+ * Theory of operation. What a runtime tells may be over by the time it is acted on: the container
+ * has ended, and its pid or the path of its namespace belongs to somebody else. So a pass opens the
+ * endpoint first, which holds the namespace; then asks the runtime for the container again; and
+ * only when that still runs, with the same network, was what is held the container's, and is
+ * changed:
  *
- *   OPENING (pool thread) -> ASKING (runtime) -> CHANGING (pool thread: apply or reconcile; failing that, block) -> done
+ *   OPENING (pool thread) -> ASKING (runtime) -> CHANGING (pool thread) -> done
  *
- * Every path ends in done(), once, from the loop; the result is borrowed by it. Nothing is logged here.
+ * CHANGING is apply or reconcile and, where that fails, block.
+ *
+ * Every path ends in done(), once, from the loop; the result is borrowed by it. Nothing is logged
+ * here.
  */
 #ifndef STILE_POLICY_WATCH_PASS_H
 #define STILE_POLICY_WATCH_PASS_H
@@ -48,8 +54,8 @@ typedef void watch_pass_done_fn(void *arg, const struct pass_result *result);
 /* Copies the request. ERR_NOMEM: done isn't called. */
 int watch_pass_start(struct loop *loop, struct runtime *runtime, const struct pass_request *request,
                      watch_pass_done_fn *done, void *arg, struct watch_pass **ret);
-/* The runtime is about to be freed, so it will answer nothing. done is called all the same: at once if the pass waits for
- * that answer, else when its thread is ready. */
+/* The runtime is about to be freed, so it will answer nothing. done is called all the same: at once
+ * if the pass waits for that answer, else when its thread is ready. */
 void watch_pass_end(struct watch_pass *p);
 
 #endif

@@ -1,10 +1,13 @@
-/* The rules of the watch and of the CNI plugin: which containers get which policies. Plain memory; pure but for memory.
+/* The rules of the watch and of the CNI plugin: which containers get which policies. Plain memory;
+ * pure but for memory.
  *
- *   {"Rules": [{"Labels": {"app": "web"}, "Annotations": {…}, "Policies": [{"Type": "L4WFPPROXY", "Settings": {…}}]}]}
+ *   {"Rules": [{"Labels": {"app": "web"}, "Annotations": {…},
+ *               "Policies": [{"Type": "L4WFPPROXY", "Settings": {…}}]}]}
  *
- * The first rule that a container matches decides: it matches when each label and each annotation of the rule is one of the
- * container's, with exactly that value. A rule without any matches every container. All policies of the rule are meant for the
- * container's endpoint together; an empty list says that it shall have none. A bare array of rules is read, too. What isn't known is
+ * The first rule that a container matches decides: it matches when each label and each annotation
+ * of the rule is one of the container's, with exactly that value. A rule without any matches every
+ * container. All policies of the rule are meant for the container's endpoint together; an empty
+ * list says that it shall have none. A bare array of rules is read, too. What isn't known is
  * refused by name, and so is what this system can't do (l4_check.h).
  */
 #ifndef STILE_POLICY_WATCH_RULES_H
@@ -37,12 +40,13 @@ struct watch_subject {
     size_t label_count, annotation_count;
 };
 
-/* ERR_FORMAT with line and column, or with the rule and its member: "rule 2, policy 1, Settings.OutboundProxyPort: …"; ERR_LIMIT,
- * ERR_TOOBIG, ERR_NOMEM; what l4_check says. */
+/* ERR_FORMAT with line and column, or with the rule and its member: "rule 2, policy 1,
+ * Settings.OutboundProxyPort: …"; ERR_LIMIT, ERR_TOOBIG, ERR_NOMEM; what l4_check says. */
 int watch_rules_read(struct slice text, struct watch_rules **ret, struct diag *d);
 /* The same of a value that was read already; keeps a reference. */
 int watch_rules_read_value(json_t *value, struct watch_rules **ret, struct diag *d);
-/* A file that nobody but root and this process's own user may write, as whoever may write it decides where traffic goes. Blocks. */
+/* A file that nobody but root and this process's own user may write, as whoever may write it
+ * decides where traffic goes. Blocks. */
 int watch_rules_load(const char *path, struct watch_rules **ret, struct diag *d);
 void watch_rules_free(struct watch_rules *r); /* NULL does nothing */
 
