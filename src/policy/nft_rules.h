@@ -3,7 +3,8 @@
  *
  * Theory of operation. Everything of ours is in the table `inet stile_policy` (and, for
  * endpoint_block, `inet stile_policy_block`). A change replaces the table whole, in one
- * transaction: traffic sees the old policies or the new, never half. Connections that are
+ * transaction; a packet that meets the old table in one chain and the new one in the next goes
+ * nowhere that neither lets it go. Connections that are
  * established keep the translation that conntrack holds for them. The chains (what each is for
  * stands at its maker in nft_rules.c): nat hooks redirect TCP (and UDP in redirect mode), a route
  * hook marks outbound UDP so that it comes back over lo, where tproxy hands it over, and the input
@@ -24,9 +25,8 @@
  * people's. */
 #define POLICY_MARK      0x00100000u
 #define POLICY_MARK_MASK 0x00100000u
-#define POLICY_TAKEN_MARK                                                                          \
-    0x00200000u                    /* of conntrack's alone: inbound UDP that a proxy was given  \
-                                       */
+/* Of conntrack's alone: inbound UDP that a proxy was given. */
+#define POLICY_TAKEN_MARK    0x00200000u
 #define POLICY_ROUTES        57110 /* table of `local default dev lo`, both families */
 #define POLICY_RULE_PRIORITY 5711  /* of `fwmark … lookup 57110` */
 
