@@ -250,16 +250,17 @@ def what_a_chain_has_missed_goes_nowhere(world):
     attempts = [f"to({kind}({family}), '{address}', 7000)" for kind in ("tcp", "udp")
                 for family, address in ((4, "192.0.2.2"), (6, "2001:db8::2"))]
     for mode, chains in (("tproxy", ("output_nat", "output_udp")), ("redirect", ("output_nat",))):
+        pod = world.pod()
+        world.policy("apply", pod.path, "--file", world.file(text(policy(outbound=8000, protocols=BOTH, UdpMode=mode))))
+        for chain in chains:
+            pod.check("nft", "flush", "chain", "inet", "stile_policy", chain)
         for attempt in attempts:
-            pod = world.pod()
-            world.policy("apply", pod.path, "--file", world.file(text(policy(outbound=8000, protocols=BOTH, UdpMode=mode))))
-            for chain in chains:
-                pod.check("nft", "flush", "chain", "inet", "stile_policy", chain)
             assert leaves(pod, attempt) == [], (mode, attempt)
             assert leaves(pod, attempt, PROXY_UID, 1) != [], ("the proxy", mode, attempt)
-            pod.check("nft", "flush", "chain", "inet", "stile_policy", "output_end")
+        pod.check("nft", "flush", "chain", "inet", "stile_policy", "output_end")
+        for attempt in attempts:
             assert leaves(pod, attempt, wanted=1) != [], ("the control", mode, attempt)
-            world.end_test()
+        world.end_test()
 
 
 def what_an_inbound_chain_has_missed_is_not_heard(world):
@@ -282,18 +283,18 @@ def what_an_inbound_chain_has_missed_is_not_heard(world):
 def a_routing_header_leads_nobody_out(world):
     """From loopback a redirected packet would go on to its next segment, in a pod that forwards."""
     header = "struct.pack('8B', 0, 4, 4, 1, 1, 0, 0, 0) + socket.inet_pton(10, '2001:db8::2') + socket.inet_pton(10, ip6)"
-    for kind in ("tcp", "udp"):
-        attempt = f"s = {kind}(6); s.setsockopt(41, 57, {header}); to(s, '2001:db8::2', 7000)"
-        for mode in ("tproxy", "redirect"):
-            pod = world.pod()
-            for name in ("all.forwarding", "all.seg6_enabled", "lo.seg6_enabled", "eth0.seg6_enabled"):
-                pod.check("sysctl", "-qw", f"net.ipv6.conf.{name}=1")
-            pod.check("ip", "-6", "route", "replace", "default", "via", "fd09::1")
-            world.policy("apply", pod.path, "--file", world.file(text(policy(outbound=8000, protocols=BOTH, UdpMode=mode))))
-            assert leaves(pod, attempt) == [], (kind, mode)
-            world.policy("clear", pod.path)
-            assert leaves(pod, attempt, wanted=1) != [], ("the control", kind, mode)
-            world.end_test()
+    attempts = [f"s = {kind}(6); s.setsockopt(41, 57, {header}); to(s, '2001:db8::2', 7000)" for kind in ("tcp", "udp")]
+    pod = world.pod()
+    for name in ("all.forwarding", "all.seg6_enabled", "lo.seg6_enabled", "eth0.seg6_enabled"):
+        pod.check("sysctl", "-qw", f"net.ipv6.conf.{name}=1")
+    pod.check("ip", "-6", "route", "replace", "default", "via", "fd09::1")
+    for mode in ("tproxy", "redirect"):
+        world.policy("apply", pod.path, "--file", world.file(text(policy(outbound=8000, protocols=BOTH, UdpMode=mode))))
+        for attempt in attempts:
+            assert leaves(pod, attempt) == [], (mode, attempt)
+    world.policy("clear", pod.path)
+    for attempt in attempts:
+        assert leaves(pod, attempt, wanted=1) != [], ("the control", attempt)
 
 
 def nobody_shares_the_port_of_a_redirecting_proxy_and_answers(world):
