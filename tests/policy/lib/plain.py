@@ -1,4 +1,4 @@
-"""Plain network namespaces, as `ip netns` makes them, and `stile policy` run beside them: the world of test_command.py."""
+"""Plain network namespaces, as `ip netns` makes them, and `stile policy` run beside them: the world of test_command*.py."""
 
 import json
 import os
@@ -21,6 +21,12 @@ def write(name, value):
     with open(path, "w", encoding="utf-8") as file:
         file.write(value if isinstance(value, str) else json.dumps(value))
     return path
+
+
+def policy(number=1, **settings):
+    """One of many in HNS's form, each with another port."""
+    return {"Type": "L4WFPPROXY", "Settings": {"OutboundProxyPort": "15001", "FilterTuple": {
+        "Protocols": "6", "RemotePorts": str(number), "Priority": number}, "UserID": "1337", **settings}}
 
 
 class World:
