@@ -116,7 +116,7 @@ int main(int argc, char **argv)
     uint64_t start = clock_mono_ns();
     uint64_t count = run(fd, limit, start + seconds * NS_PER_S);
     printf("{\"bytes\": %llu, \"count\": %llu, \"seconds\": %.6f}\n",
-           (unsigned long long)(count * MESSAGE), (unsigned long long)count,
+           (unsigned long long)count * MESSAGE, (unsigned long long)count,
            (double)(clock_mono_ns() - start) / (double)NS_PER_S);
     return 0;
 }
