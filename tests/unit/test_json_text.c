@@ -104,8 +104,7 @@ static void test_numbers_are_the_same_in_every_locale(void **state)
     (void)state;
     json_t *v = NULL;
 
-    if (!set_locale_with_a_comma())
-        skip();
+    assert_true(set_locale_with_a_comma());
     int r = json_text_read(slice_str("1234.5e1"), 0, &v, NULL);
     (void)setlocale(LC_ALL, "C");
     assert_int_equal(r, 0);
@@ -210,12 +209,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_of_every_kind_are_read),
         cmocka_unit_test(test_a_number_over_64_bits_is_a_real),
-        cmocka_unit_test(test_numbers_are_the_same_in_every_locale),
         cmocka_unit_test(test_what_is_wrong_is_told_with_line_and_column),
         cmocka_unit_test(test_what_is_no_number_is_refused),
         cmocka_unit_test(test_what_is_no_text_is_refused),
         cmocka_unit_test(test_a_nul_is_read_in_values_when_it_is_allowed),
         cmocka_unit_test(test_brackets_may_be_so_deep_and_no_deeper),
+        cmocka_unit_test(test_numbers_are_the_same_in_every_locale),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    /* The last one needs a locale that few machines have: tests/library makes one and runs it. */
+    size_t left_out = set_locale_with_a_comma() ? 0 : 1;
+    (void)setlocale(LC_ALL, "C");
+    return _cmocka_run_group_tests("tests", tests, ARRAY_LEN(tests) - left_out, NULL, NULL);
 }
