@@ -46,9 +46,15 @@ def make():
         raise Skip(f"a control group can't be made here: {error}") from None
 
 
-def remove(name):
-    """With all below it, in every hierarchy. Those that still hold processes stay."""
-    for top in hierarchies():
-        for directory, _, _ in os.walk(os.path.join(top, name), topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(directory)
+def remove(name, patience_s=0):
+    """With all below it, in every hierarchy. Those that still hold processes stay, or are waited for: what was killed may end late."""
+    end = time.monotonic() + patience_s
+    while True:
+        left = [path for path in (os.path.join(top, name) for top in hierarchies()) if os.path.isdir(path)]
+        for path in left:
+            for directory, _, _ in os.walk(path, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(directory)
+        if not any(map(os.path.isdir, left)) or time.monotonic() >= end:
+            return
+        time.sleep(0.05)

@@ -311,7 +311,7 @@ class World:
         for process in self.processes:
             process.stop()
         if self._group:
-            groups.remove(self._group)
+            groups.remove(self._group, patience_s=10)
 
 
 def main(file, tests, make_world=World, programs=(), limit_s=240):
